@@ -1,0 +1,20 @@
+//! `pipe`: a declarative pipeline runner for fine-tuning language models.
+//!
+//! The rooms, from the ground up, are listed in `ARCHITECTURE.md`; a room imports only lower floors.
+
+pub mod artifact;
+pub mod cli;
+pub mod device;
+pub mod diagnostic;
+pub mod digest;
+pub mod engine;
+pub mod manifest;
+pub mod model;
+pub mod plan;
+pub mod reference;
+pub mod report;
+pub mod stage;
+pub mod stage_config;
+pub mod stages;
+pub mod store;
+pub mod text;

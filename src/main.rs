@@ -1,0 +1,5 @@
+//! The `pipe` program: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    pipe::cli::main()
+}

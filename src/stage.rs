@@ -1,0 +1,294 @@
+//! What a stage kind is, and all that a running stage may touch.
+//!
+//! A stage opens only what its [`StageContext`] hands it: no clock, environment, network or global randomness, else
+//! its key would lie. A new stage kind implements [`StageKind`]; everything above this floor sees `dyn` [`Stage`].
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::artifact::{ArtifactKind, InputPort, OutputPort, Verdict};
+use crate::device::DeviceSpec;
+use crate::diagnostic::Diagnostic;
+
+/// Whether a stage's bytes depend on floating-point arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numerics {
+    /// Text and integers: the same bytes everywhere.
+    Exact,
+    /// Model work: backend and compute type are in the key, the numerics class is recorded with the result.
+    Float,
+}
+
+/// A stage kind, written with its types.
+pub trait StageKind: Send + Sync + 'static {
+    /// The settings under `with:`. `deny_unknown_fields`, snake_case, a default for all that can have one.
+    type Config: Serialize + DeserializeOwned + JsonSchema;
+    /// The kind's name in `uses:`, kebab-case.
+    const NAME: &'static str;
+    /// One sentence for `--help`, schema and hover.
+    const ABOUT: &'static str;
+    /// Bumped whenever the same inputs and settings give other bytes than before.
+    const EPOCH: u32;
+    /// The inputs.
+    const INPUTS: &'static [InputPort];
+    /// The outputs, all that any settings write.
+    const OUTPUTS: &'static [OutputPort];
+    /// Whether floating-point arithmetic decides the bytes.
+    const NUMERICS: Numerics;
+    /// Settings that change no output byte and stay out of the key.
+    const UNKEYED: &'static [&'static str] = &[];
+    /// Names people know from other tools, each with what to write here instead.
+    const FOREIGN: &'static [(&'static str, &'static str)] = &[];
+
+    /// Finds what types alone do not catch: ranges, settings that exclude each other.
+    fn check(_config: &Self::Config) -> Vec<ConfigIssue> {
+        Vec::new()
+    }
+
+    /// Whether a stage with these settings writes a slot; a reference to one it does not write is an error.
+    fn writes(_config: &Self::Config, _slot: &str) -> bool {
+        true
+    }
+
+    /// Does the work: reads the context's inputs, writes every output that it writes with these settings.
+    ///
+    /// # Errors
+    /// [`StageError`]; whatever was written by then is thrown away.
+    fn run(config: &Self::Config, context: &StageContext<'_>) -> Result<Outcome, StageError>;
+}
+
+/// What is wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigIssue {
+    /// The way to the setting below `with:`: field names and list indices.
+    pub path: Vec<String>,
+    /// A stable code such as `config::unknown_key`.
+    pub code: &'static str,
+    /// Found and expected.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl ConfigIssue {
+    /// A value out of its range, at a field directly below `with:`.
+    #[must_use]
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self { path: vec![field.to_owned()], code: "config::invalid_value", message: message.into(), help: None }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// A checked configuration with every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageConfig {
+    /// All settings.
+    pub all: Value,
+    /// Those that enter the action key.
+    pub keyed: Value,
+}
+
+/// A stage kind without its types.
+pub trait Stage: Send + Sync {
+    /// The kind's name in `uses:`.
+    fn kind(&self) -> &'static str;
+    /// One sentence about it.
+    fn about(&self) -> &'static str;
+    /// The epoch of its bytes.
+    fn epoch(&self) -> u32;
+    /// The inputs.
+    fn inputs(&self) -> &'static [InputPort];
+    /// The outputs.
+    fn outputs(&self) -> &'static [OutputPort];
+    /// Whether floating-point arithmetic decides the bytes.
+    fn numerics(&self) -> Numerics;
+    /// The JSON Schema of its settings.
+    fn schema(&self) -> Value;
+    /// Checks settings and fills in defaults.
+    ///
+    /// # Errors
+    /// Every issue, not the first.
+    fn configure(&self, with: &Value) -> Result<StageConfig, Vec<ConfigIssue>>;
+    /// Whether a stage with these settings writes a slot.
+    fn writes(&self, _config: &StageConfig, _slot: &str) -> bool {
+        true
+    }
+    /// Does the work.
+    ///
+    /// # Errors
+    /// [`StageError`].
+    fn run(&self, config: &StageConfig, context: &StageContext<'_>) -> Result<Outcome, StageError>;
+}
+
+/// What a stage says about a success. No timings, paths or names: this is stored with the result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, serde::Deserialize)]
+pub struct Outcome {
+    /// A gate's verdict.
+    pub verdict: Option<Verdict>,
+    /// Figures worth a line: metric name to number, in order of importance.
+    pub metrics: serde_json::Map<String, Value>,
+}
+
+/// Why a stage did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Something in the data that its author can mend.
+    #[error("{}", summarise(.0))]
+    Data(Vec<Diagnostic>),
+    /// Something else, with its chain of causes.
+    #[error(transparent)]
+    Failed(#[from] Box<dyn Error + Send + Sync>),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl StageError {
+    /// Any error, as the cause.
+    pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+
+    /// A failure to read or write a file of the sandbox.
+    #[must_use]
+    pub fn io(path: &Path, error: &std::io::Error) -> Self {
+        Self::Failed(format!("`{}`: {error}", path.display()).into())
+    }
+}
+
+fn summarise(diagnostics: &[Diagnostic]) -> String {
+    match diagnostics {
+        [] => "the data is not valid".to_owned(),
+        [only] => only.message.clone(),
+        [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+    }
+}
+
+/// How far a stage is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// How much is done, in `unit`.
+    pub done: u64,
+    /// How much there is, when known.
+    pub total: Option<u64>,
+    /// What is counted: `rows`, `steps`, `bytes`, `examples`.
+    pub unit: &'static str,
+    /// Figures of the moment, such as `loss`; shown and sent as events, never stored in an artifact.
+    pub fields: Vec<(&'static str, f64)>,
+}
+
+/// Whoever listens to a running stage.
+pub trait StageObserver: Send + Sync {
+    /// How far the stage is.
+    fn progress(&self, progress: Progress);
+    /// Something worth a look that does not stop the stage.
+    fn warning(&self, diagnostic: Diagnostic);
+    /// A line somebody asked for (`print_outputs`).
+    fn line(&self, text: &str);
+}
+
+/// A request to stop, shared by all stages of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks everybody to stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// The flag itself, for whoever turns a signal of the operating system into a request.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One artifact handed to a stage.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What the manifest calls it, for messages only: it is not in the key, so it may not reach an output.
+    pub label: String,
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// A file or folder to read; its bytes were verified. Writing to it is a defect.
+    pub path: PathBuf,
+}
+
+/// All that a running stage may touch.
+pub struct StageContext<'a> {
+    /// Port name to artifacts, in the manifest's order.
+    pub inputs: BTreeMap<&'static str, Vec<Input>>,
+    /// The sandbox folder that takes the outputs, one file or folder a slot.
+    pub output_folder: PathBuf,
+    /// Where model work runs.
+    pub device: DeviceSpec,
+    /// Who listens.
+    pub observer: &'a dyn StageObserver,
+    /// Whether to stop.
+    pub cancel: Cancel,
+}
+
+impl StageContext<'_> {
+    /// The artifact of a port that takes exactly one.
+    ///
+    /// # Panics
+    /// When the plan let an unfilled port through.
+    #[must_use]
+    pub fn input(&self, port: &str) -> &Input {
+        self.optional_input(port).unwrap_or_else(|| panic!("the plan fills the required port `{port}`"))
+    }
+
+    /// The artifact of a port that takes at most one.
+    #[must_use]
+    pub fn optional_input(&self, port: &str) -> Option<&Input> {
+        self.inputs(port).first()
+    }
+
+    /// The artifacts of a port, in order.
+    #[must_use]
+    pub fn inputs(&self, port: &str) -> &[Input] {
+        self.inputs.get(port).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the output of a slot goes: the file or folder to create.
+    #[must_use]
+    pub fn output(&self, slot: &str) -> PathBuf {
+        self.output_folder.join(slot)
+    }
+
+    /// Stops the stage when the run was interrupted.
+    ///
+    /// # Errors
+    /// [`StageError::Cancelled`].
+    pub fn check_cancel(&self) -> Result<(), StageError> {
+        if self.cancel.is_requested() { Err(StageError::Cancelled) } else { Ok(()) }
+    }
+
+    /// The same, for observers of the model room.
+    #[must_use]
+    pub fn flow(&self) -> ControlFlow<()> {
+        if self.cancel.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
