@@ -1,0 +1,128 @@
+//! A model folder as transformers lays it out: its configuration, its weights, and the tokenizer's files beside them.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+
+use super::config::ModelConfig;
+use super::error::ModelError;
+use super::fused::buffer::numbers;
+use super::layers::WeightVisitor;
+use super::llama::{Llama, is_redundant};
+use super::lora;
+use super::weights::{FileSource, FloatFormat, WeightEntry, WeightFiles, write_safetensors};
+
+/// Files that belong to a model but not to its weights; copied byte for byte where they exist.
+const COMPANIONS: &[&str] = &[
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// Loads the model in `folder` onto `device`.
+///
+/// # Errors
+/// The configuration is not supported, or the weights do not fit it.
+pub(crate) fn load(folder: &Path, device: &Device) -> Result<Llama, ModelError> {
+    let config = ModelConfig::read(folder)?;
+    let files = WeightFiles::open_folder(folder)?;
+    let mut source = FileSource::new(&files, device);
+    let model = Llama::new(&config, &mut source)?;
+    source.finish(|name| is_redundant(&config, name))?;
+    Ok(model)
+}
+
+/// Puts the adapter in `folder` on a model; its dropout is off.
+///
+/// # Errors
+/// The adapter is not supported or does not fit the model.
+pub(crate) fn load_adapter(model: &mut Llama, folder: &Path) -> Result<(), ModelError> {
+    let config = lora::AdapterConfig::read(folder)?;
+    let files = WeightFiles::open_file(&folder.join("adapter_model.safetensors"))?;
+    let device = model.device();
+    lora::attach(model, &files, config, 0.0, &device)
+}
+
+/// Makes `output` with everything of `base` but its weights; `config.json` differs only if `dtype` does.
+///
+/// # Errors
+/// A file cannot be copied.
+pub(crate) fn copy_all_but_weights(
+    base: &Path,
+    config: &ModelConfig,
+    dtype: FloatFormat,
+    output: &Path,
+) -> Result<(), ModelError> {
+    std::fs::create_dir_all(output).map_err(ModelError::write(output))?;
+    let copy = |name: &str| {
+        let (from, to) = (base.join(name), output.join(name));
+        let bytes = std::fs::read(&from).map_err(ModelError::read(&from))?;
+        std::fs::write(&to, bytes).map_err(ModelError::write(&to))
+    };
+    for name in COMPANIONS.iter().filter(|name| base.join(name).is_file()) {
+        copy(name)?;
+    }
+    if !base.join("generation_config.json").is_file() {
+        write_text(&output.join("generation_config.json"), &config.generation_json())?;
+    }
+    if dtype == config.dtype {
+        copy("config.json")
+    } else {
+        write_text(&output.join("config.json"), &config.to_json(dtype))
+    }
+}
+
+/// Writes a text file.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
+    std::fs::write(path, text).map_err(ModelError::write(path))
+}
+
+/// Writes every weight of `model` to `model.safetensors`, rounded to `dtype`. Peak memory: one more tensor in `dtype`.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn save_weights(model: &mut Llama, dtype: FloatFormat, output: &Path) -> Result<(), ModelError> {
+    let mut entries = Entries { dtype, list: Vec::new() };
+    model.visit(&mut entries);
+    write_safetensors(&output.join("model.safetensors"), entries.list, |entry| {
+        let mut finder = Finder { name: &entry.name, dtype, bytes: Vec::new() };
+        model.visit(&mut finder);
+        Ok(finder.bytes)
+    })
+}
+
+struct Entries {
+    dtype: FloatFormat,
+    list: Vec<WeightEntry>,
+}
+
+impl WeightVisitor for Entries {
+    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        self.list.push(WeightEntry { name: name.to_owned(), format: self.dtype, shape: weight.dims().to_vec() });
+    }
+}
+
+/// Encodes the one weight that has this name.
+struct Finder<'a> {
+    name: &'a str,
+    dtype: FloatFormat,
+    bytes: Vec<u8>,
+}
+
+impl WeightVisitor for Finder<'_> {
+    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        if name == self.name {
+            self.bytes = self.dtype.encode(&numbers(weight.clone()));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! RMSNorm with its gain.
+
+use burn::tensor::Tensor;
+
+use super::WeightVisitor;
+use crate::model::error::ModelError;
+use crate::model::fused::rms_norm::rms_norm;
+use crate::model::weights::WeightSource;
+
+/// Normalises each token by the root of its mean square.
+#[derive(Debug, Clone)]
+pub(crate) struct RmsNorm {
+    name: String,
+    weight: Tensor<1>,
+    eps: f32,
+}
+
+impl RmsNorm {
+    /// Takes `{name}.weight` from `source`.
+    ///
+    /// # Errors
+    /// As the source.
+    #[expect(clippy::cast_possible_truncation, reason = "the constant is applied in f32")]
+    pub(crate) fn new(source: &mut impl WeightSource, name: &str, width: usize, eps: f64) -> Result<Self, ModelError> {
+        let weight = source.gain(&format!("{name}.weight"), width)?;
+        Ok(Self { name: name.to_owned(), weight, eps: eps as f32 })
+    }
+
+    /// # Shapes
+    /// `[tokens, d_model]` f32 -> `[tokens, d_model]`.
+    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        rms_norm(x, self.weight.clone(), self.eps)
+    }
+
+    pub(crate) fn visit(&mut self, visitor: &mut impl WeightVisitor) {
+        visitor.visit(&format!("{}.weight", self.name), &mut self.weight);
+    }
+}

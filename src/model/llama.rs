@@ -1,0 +1,184 @@
+//! Llama: Touvron et al., "Llama 2" (2023), as transformers' `modeling_llama.py` computes it.
+//!
+//! Also what many other models are under the hood (TinyLlama, SmolLM2). The constructor names every tensor.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::batch::Rows;
+use super::cache::KeyValueCache;
+use super::config::ModelConfig;
+use super::error::ModelError;
+use super::fused::cross_entropy::{Target, linear_cross_entropy};
+use super::fused::linear::linear;
+use super::layers::{Attention, Linear, Mlp, Pass, RmsNorm, WeightVisitor};
+use super::random::Stream;
+use super::rope::RotaryTable;
+use super::weights::WeightSource;
+
+/// The embedding's name in the weight files.
+const EMBED_TOKENS: &str = "model.embed_tokens.weight";
+
+/// A Llama model. A clone shares the weights.
+#[derive(Debug, Clone)]
+pub(crate) struct Llama {
+    config: ModelConfig,
+    /// `[vocab, d_model]`.
+    embed_tokens: Tensor<2>,
+    layers: Vec<DecoderLayer>,
+    norm: RmsNorm,
+    /// `None` when the embedding is the head.
+    lm_head: Option<Linear>,
+}
+
+#[derive(Debug, Clone)]
+struct DecoderLayer {
+    input_layernorm: RmsNorm,
+    self_attn: Attention,
+    post_attention_layernorm: RmsNorm,
+    mlp: Mlp,
+}
+
+impl Llama {
+    /// Takes every tensor of the architecture from `source`.
+    ///
+    /// # Errors
+    /// As the source.
+    pub(crate) fn new(config: &ModelConfig, source: &mut impl WeightSource) -> Result<Self, ModelError> {
+        let vocabulary = [config.vocab_size, config.hidden_size];
+        let embed_tokens = source.matrix(EMBED_TOKENS, vocabulary)?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|index| DecoderLayer::new(config, index, source))
+            .collect::<Result<_, _>>()?;
+        let norm = RmsNorm::new(source, "model.norm", config.hidden_size, config.rms_norm_eps)?;
+        let lm_head = if config.tie_word_embeddings {
+            None
+        } else {
+            Some(Linear::new(source, "lm_head".to_owned(), vocabulary, false)?)
+        };
+        Ok(Self { config: config.clone(), embed_tokens, layers, norm, lm_head })
+    }
+
+    /// The configuration the model was built from.
+    pub(crate) const fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The device the weights are on.
+    pub(crate) fn device(&self) -> Device {
+        self.embed_tokens.device()
+    }
+
+    /// Runs the layers over the rows of a batch.
+    ///
+    /// # Shapes
+    /// input_ids `[tokens]` -> the normalised last hidden state, `[tokens, d_model]` f32.
+    pub(crate) fn hidden_states(&self, input_ids: &[u32], rows: &Arc<Rows>, dropout: Option<Stream>) -> Tensor<2> {
+        let pass = Pass { rows: rows.clone(), rotary: self.rotary(rows.longest()), cache: None, dropout };
+        self.run(input_ids, pass)
+    }
+
+    /// The same for tokens that continue the rows of a cache, which then holds them too.
+    ///
+    /// # Shapes
+    /// As [`Llama::hidden_states`].
+    pub(crate) fn hidden_states_cached(
+        &self,
+        input_ids: &[u32],
+        rows: &Arc<Rows>,
+        cache: &mut KeyValueCache,
+    ) -> Tensor<2> {
+        let ends = cache.lengths().iter().zip(rows.iter()).map(|(past, row)| past + row.len());
+        let rotary = self.rotary(ends.max().unwrap_or(0));
+        let hidden = self.run(input_ids, Pass { rows: rows.clone(), rotary, cache: Some(&mut *cache), dropout: None });
+        cache.advance(rows);
+        hidden
+    }
+
+    fn rotary(&self, positions: usize) -> Arc<RotaryTable> {
+        Arc::new(RotaryTable::new(self.config.rope, self.config.head_dim, positions))
+    }
+
+    fn run(&self, input_ids: &[u32], mut pass: Pass) -> Tensor<2> {
+        let ids: Vec<i64> = input_ids.iter().copied().map(i64::from).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [input_ids.len()]), &self.device());
+        let mut x = self.embed_tokens.clone().select(0, ids); // [tokens, d_model]
+        for layer in &self.layers {
+            x = layer.forward(x, &mut pass);
+        }
+        self.norm.forward(x)
+    }
+
+    /// Scores of every token id.
+    ///
+    /// # Shapes
+    /// hidden `[tokens, d_model]` -> `[tokens, vocab]`, f32.
+    pub(crate) fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        linear(hidden, self.head())
+    }
+
+    /// The sum of the cross-entropies of the targets, in nats.
+    ///
+    /// # Shapes
+    /// hidden `[tokens, d_model]` -> `[1]`, f32.
+    pub(crate) fn loss(&self, hidden: Tensor<2>, targets: Arc<[Target]>) -> Tensor<1> {
+        linear_cross_entropy(hidden, self.head(), targets)
+    }
+
+    /// `[vocab, d_model]`.
+    fn head(&self) -> Tensor<2> {
+        self.lm_head.as_ref().map_or_else(|| self.embed_tokens.clone(), Linear::weight)
+    }
+
+    /// The projections an adapter may be put on, in the order of the layers.
+    pub(crate) fn projections(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let layers = self.layers.iter_mut();
+        layers.flat_map(|layer| layer.self_attn.projections().into_iter().chain(layer.mlp.projections()))
+    }
+
+    /// Shows every weight to `visitor`.
+    pub(crate) fn visit(&mut self, visitor: &mut impl WeightVisitor) {
+        visitor.visit(EMBED_TOKENS, &mut self.embed_tokens);
+        for layer in &mut self.layers {
+            layer.input_layernorm.visit(visitor);
+            layer.self_attn.visit(visitor);
+            layer.post_attention_layernorm.visit(visitor);
+            layer.mlp.visit(visitor);
+        }
+        self.norm.visit(visitor);
+        if let Some(lm_head) = &mut self.lm_head {
+            lm_head.visit(visitor);
+        }
+    }
+}
+
+/// Whether transformers writes `name` although the architecture does not need it: a head tied to the embedding, and the
+/// rotary frequencies that old versions kept.
+pub(crate) fn is_redundant(config: &ModelConfig, name: &str) -> bool {
+    (config.tie_word_embeddings && name == "lm_head.weight") || name.ends_with(".rotary_emb.inv_freq")
+}
+
+impl DecoderLayer {
+    fn new(config: &ModelConfig, index: usize, source: &mut impl WeightSource) -> Result<Self, ModelError> {
+        let name = format!("model.layers.{index}");
+        let norm = |part: &str, source: &mut _| {
+            RmsNorm::new(source, &format!("{name}.{part}"), config.hidden_size, config.rms_norm_eps)
+        };
+        Ok(Self {
+            input_layernorm: norm("input_layernorm", source)?,
+            self_attn: Attention::new(source, &format!("{name}.self_attn"), index, config)?,
+            post_attention_layernorm: norm("post_attention_layernorm", source)?,
+            mlp: Mlp::new(source, &format!("{name}.mlp"), config)?,
+        })
+    }
+
+    /// # Shapes
+    /// `[tokens, d_model]` f32 -> `[tokens, d_model]`.
+    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let attended = self.self_attn.forward(self.input_layernorm.forward(x.clone()), pass);
+        let x = x + attended;
+        let fed_forward = self.mlp.forward(self.post_attention_layernorm.forward(x.clone()), pass);
+        x + fed_forward
+    }
+}

@@ -1,0 +1,90 @@
+//! An adapter worked into its base: W += s B A in f32, rounded once to the number format of the base.
+//!
+//! Works on the files, tensor by tensor: no model is built, and memory holds one tensor at a time.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::config::ModelConfig;
+use super::error::ModelError;
+use super::folder::copy_all_but_weights;
+use super::fused::matrix::{Into, Matrix, Threads, multiply};
+use super::llama::is_redundant;
+use super::lora::{AdapterConfig, tensor_names};
+use super::weights::{WeightEntry, WeightFiles, WeightView, write_safetensors};
+
+/// What a merge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergeSummary {
+    /// Projections that changed.
+    pub merged_modules: usize,
+    /// Tensors written.
+    pub tensors: usize,
+}
+
+/// Writes the model folder that computes without an adapter what `base` with `adapter` computes.
+///
+/// The folder has HF names, one `model.safetensors`, the other files of the base, and no `lm_head` when it is tied.
+///
+/// # Errors
+/// The adapter is not supported or does not fit the base, or a file cannot be read or written.
+pub fn merge(base: &Path, adapter: &Path, output: &Path) -> Result<MergeSummary, ModelError> {
+    let config = ModelConfig::read(base)?;
+    let weights = WeightFiles::open_folder(base)?;
+    let adapter_config = AdapterConfig::read(adapter)?;
+    let adapter = WeightFiles::open_file(&adapter.join("adapter_model.safetensors"))?;
+    refuse_stray(&weights, &adapter)?;
+    copy_all_but_weights(base, &config, config.dtype, output)?;
+    let kept = weights.iter().filter(|view| !is_redundant(&config, view.name));
+    let entries: Vec<WeightEntry> = kept
+        .map(|view| WeightEntry { name: view.name.to_owned(), format: view.format, shape: view.shape.to_vec() })
+        .collect();
+    let mut summary = MergeSummary { merged_modules: 0, tensors: entries.len() };
+    write_safetensors(&output.join("model.safetensors"), entries, |entry| {
+        let view = weights.expect(&entry.name, &entry.shape)?;
+        match merged(view, &adapter, adapter_config)? {
+            None => Ok(view.bytes.to_vec()),
+            Some(numbers) => {
+                summary.merged_modules += 1;
+                Ok(view.format.encode(&numbers))
+            }
+        }
+    })?;
+    Ok(summary)
+}
+
+/// W + s B A, if the adapter has a pair for this weight.
+fn merged(view: WeightView, adapter: &WeightFiles, config: AdapterConfig) -> Result<Option<Vec<f32>>, ModelError> {
+    let (Ok([width_out, width_in]), Some(module)) =
+        (<[usize; 2]>::try_from(view.shape), view.name.strip_suffix(".weight"))
+    else {
+        return Ok(None);
+    };
+    let [a_name, b_name] = tensor_names(module);
+    if adapter.get(&a_name).is_none() && adapter.get(&b_name).is_none() {
+        return Ok(None);
+    }
+    let a = adapter.expect(&a_name, &[config.rank, width_in])?.to_f32();
+    let b = adapter.expect(&b_name, &[width_out, config.rank])?.to_f32();
+    let (a, b) = (Matrix::new(&a, config.rank, width_in), Matrix::new(&b, width_out, config.rank));
+    #[expect(clippy::cast_possible_truncation, reason = "the scale is applied in f32")]
+    let scale = config.scale as f32;
+    let mut numbers = view.to_f32();
+    multiply(&mut numbers, b, a, scale, Into::Add, Threads::All);
+    Ok(Some(numbers))
+}
+
+/// Every tensor of the adapter must belong to a matrix of the base.
+fn refuse_stray(weights: &WeightFiles, adapter: &WeightFiles) -> Result<(), ModelError> {
+    let modules =
+        weights.iter().filter(|view| view.shape.len() == 2).filter_map(|view| view.name.strip_suffix(".weight"));
+    let known: BTreeSet<String> = modules.flat_map(tensor_names).collect();
+    match adapter.iter().find(|view| !known.contains(view.name)) {
+        None => Ok(()),
+        Some(view) => Err(ModelError::UnexpectedTensor {
+            tensor: view.name.to_owned(),
+            found: view.shape.to_vec(),
+            path: adapter.path().to_path_buf(),
+        }),
+    }
+}

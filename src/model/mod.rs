@@ -1,0 +1,34 @@
+//! Language models: loading, training, generating, merging. The only room that knows burn.
+//!
+//! The façade is plain data: folders and token ids in, folders, ids and numbers out; no tensor crosses it, and neither
+//! does text. Architectures are one file each (`llama.rs`) over shared `layers`; the operations that decide the speed
+//! are in `fused`.
+
+mod backend;
+mod batch;
+mod cache;
+mod causal_lm;
+mod config;
+mod error;
+mod folder;
+mod fused;
+mod generate;
+mod init;
+mod layers;
+mod llama;
+mod lora;
+mod merge;
+mod random;
+mod rope;
+mod training;
+mod weights;
+
+pub use causal_lm::{CausalLm, Logits};
+pub use config::ModelConfig;
+pub use error::ModelError;
+pub use generate::{GenerateOptions, GenerateProgress, Generation, StopReason};
+pub use init::init;
+pub use lora::LoraConfig;
+pub use merge::{MergeSummary, merge};
+pub use training::{Method, Schedule, TrainConfig, TrainExample, TrainStep, TrainSummary, Warmup, train};
+pub use weights::FloatFormat;

@@ -1,0 +1,137 @@
+//! Gradients as plain buffers: summed over the micro-batches of a window, measured, scaled.
+
+use burn::tensor::{Gradients, Tensor};
+use rayon::prelude::*;
+
+use crate::model::fused::buffer::numbers;
+use crate::model::fused::simd::{sum_of, vectorised};
+use crate::model::layers::WeightVisitor;
+use crate::model::llama::Llama;
+
+/// Numbers one task works on; fixed, because partial sums are added task by task.
+pub(super) const PER_TASK: usize = 1 << 15;
+
+/// Which weights get gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trained {
+    /// All of them.
+    Everything,
+    /// Those of the adapter.
+    Adapter,
+}
+
+/// Marks the weights to be trained; the others stay frozen.
+pub(super) fn require(model: &mut Llama, trained: Trained) {
+    model.visit(&mut Require(trained));
+}
+
+struct Require(Trained);
+
+impl WeightVisitor for Require {
+    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        if self.0 == Trained::Everything || name.contains(".lora_") {
+            *weight = weight.clone().require_grad();
+        }
+    }
+}
+
+/// How many numbers are trained.
+pub(super) fn trainable_parameters(model: &mut Llama) -> usize {
+    struct Count(usize);
+    impl WeightVisitor for Count {
+        fn visit<const D: usize>(&mut self, _name: &str, weight: &mut Tensor<D>) {
+            if weight.is_require_grad() {
+                self.0 += weight.shape().num_elements();
+            }
+        }
+    }
+    let mut count = Count(0);
+    model.visit(&mut count);
+    count.0
+}
+
+/// The sum of the gradients of a window, one buffer for each trained weight in the order of the model's visit.
+#[derive(Debug, Default)]
+pub(super) struct GradientSum {
+    pub(super) buffers: Vec<Vec<f32>>,
+}
+
+impl GradientSum {
+    /// Adds the gradients of one part of the window; the order of the calls is part of the result.
+    pub(super) fn add(&mut self, part: Vec<Vec<f32>>) {
+        if self.buffers.is_empty() {
+            self.buffers = part;
+            return;
+        }
+        for (sum, part) in self.buffers.iter_mut().zip(part) {
+            sum.par_chunks_mut(PER_TASK).zip(part.par_chunks(PER_TASK)).for_each(|(sum, part)| {
+                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            });
+        }
+    }
+
+    /// Divides by the number of targets, then clips to a global norm; returns the norm before clipping.
+    ///
+    /// PyTorch's `clip_grad_norm_`: the norm is that of all trained tensors together, and the gradient is multiplied by
+    /// min(1, max_norm / (norm + 1e-6)).
+    #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
+    pub(super) fn average_and_clip(&mut self, targets: usize, max_norm: f64) -> f64 {
+        let squares = |buffer: &Vec<f32>| -> f64 {
+            let partial: Vec<f64> = buffer.par_chunks(PER_TASK).map(sum_of_squares).collect();
+            partial.into_iter().sum()
+        };
+        let norm = self.buffers.iter().map(squares).sum::<f64>().sqrt() / targets as f64;
+        let clip = if max_norm > 0.0 { (max_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let factor = (clip / targets as f64) as f32;
+        for buffer in &mut self.buffers {
+            buffer.par_chunks_mut(PER_TASK).for_each(|chunk| chunk.iter_mut().for_each(|number| *number *= factor));
+        }
+        norm
+    }
+}
+
+vectorised! {
+    /// In f32 over short stretches, in f64 over all of them.
+    fn sum_of_squares(numbers: &[f32]) -> f64 {
+        numbers.chunks(1024).map(|stretch| f64::from(sum_of(stretch, stretch, |left, right| left * right))).sum()
+    }
+}
+
+/// A copy of `model` with the same numbers but a graph of its own, so that two copies can run backward side by side.
+pub(super) fn fork(model: &Llama) -> Llama {
+    let mut copy = model.clone();
+    copy.visit(&mut Detach);
+    copy
+}
+
+struct Detach;
+
+impl WeightVisitor for Detach {
+    fn visit<const D: usize>(&mut self, _name: &str, weight: &mut Tensor<D>) {
+        let detached = Tensor::from_inner(weight.clone().inner());
+        *weight = if weight.is_require_grad() { detached.require_grad() } else { detached };
+    }
+}
+
+/// The gradients of the trained weights of `model`, in the order of its visit.
+pub(super) fn collect(model: &mut Llama, gradients: Gradients) -> Vec<Vec<f32>> {
+    let mut collector = Collector { gradients, buffers: Vec::new() };
+    model.visit(&mut collector);
+    collector.buffers
+}
+
+struct Collector {
+    gradients: Gradients,
+    buffers: Vec<Vec<f32>>,
+}
+
+impl WeightVisitor for Collector {
+    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        if !weight.is_require_grad() {
+            return;
+        }
+        let gradient = weight.grad_remove(&mut self.gradients);
+        let gradient = gradient.unwrap_or_else(|| panic!("`{name}` is trained, so the loss depends on it"));
+        self.buffers.push(numbers(gradient));
+    }
+}

@@ -1,0 +1,168 @@
+//! Reads safetensors files, alone or as shards with an index, through a memory map: opening a model costs no memory.
+//!
+//! The files are foreign bytes. The header is checked by the `safetensors` crate (offsets without holes, sizes that
+//! match the shapes, no overflow, an end that is the file's end), so a truncated or hostile file is an error before a
+//! single tensor is allocated. A tensor is copied once, when it is widened to f32.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use serde::Deserialize;
+
+use super::FloatFormat;
+use crate::model::error::ModelError;
+
+/// One tensor of a mapped file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WeightView<'a> {
+    /// Its name in the file.
+    pub(crate) name: &'a str,
+    /// Its number format.
+    pub(crate) format: FloatFormat,
+    /// Its shape.
+    pub(crate) shape: &'a [usize],
+    /// Its little-endian bytes, row-major.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl WeightView<'_> {
+    /// The numbers, widened to f32.
+    pub(crate) fn to_f32(self) -> Vec<f32> {
+        self.format.decode(self.bytes)
+    }
+}
+
+/// The weight files of one model or adapter.
+#[derive(Debug)]
+pub(crate) struct WeightFiles {
+    path: PathBuf,
+    files: Vec<Mmap>,
+    tensors: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    file: usize,
+    format: FloatFormat,
+    shape: Vec<usize>,
+    start: usize,
+    end: usize,
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl WeightFiles {
+    /// Opens the weights of a model folder: `model.safetensors.index.json` with its shards, else `model.safetensors`.
+    ///
+    /// # Errors
+    /// A file is missing or malformed, or the index and the shards disagree.
+    pub(crate) fn open_folder(folder: &Path) -> Result<Self, ModelError> {
+        let index_path = folder.join("model.safetensors.index.json");
+        if !index_path.exists() {
+            return Self::open_file(&folder.join("model.safetensors"));
+        }
+        let text = std::fs::read(&index_path).map_err(ModelError::read(&index_path))?;
+        let index: ShardIndex =
+            serde_json::from_slice(&text).map_err(|source| ModelError::Json { path: index_path.clone(), source })?;
+        let mut shards: Vec<&String> = index.weight_map.values().collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let mut files = Self { path: folder.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
+        for shard in shards {
+            if Path::new(shard).file_name().is_none_or(|name| name != shard.as_str()) {
+                let reason = format!("shard `{shard}` is not a plain file name");
+                return Err(ModelError::MalformedWeights { path: index_path, reason });
+            }
+            files.map_file(&folder.join(shard))?;
+        }
+        if let Some(name) = index.weight_map.keys().find(|name| !files.tensors.contains_key(*name)) {
+            let reason = format!("tensor `{name}` of the index is in no shard");
+            return Err(ModelError::MalformedWeights { path: index_path, reason });
+        }
+        Ok(files)
+    }
+
+    /// Opens one safetensors file.
+    ///
+    /// # Errors
+    /// The file is missing or malformed.
+    pub(crate) fn open_file(path: &Path) -> Result<Self, ModelError> {
+        let mut files = Self { path: path.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
+        files.map_file(path)?;
+        Ok(files)
+    }
+
+    fn map_file(&mut self, path: &Path) -> Result<(), ModelError> {
+        let malformed = |reason: String| ModelError::MalformedWeights { path: path.to_path_buf(), reason };
+        let file = File::open(path).map_err(ModelError::read(path))?;
+        let map = map(&file).map_err(ModelError::read(path))?;
+        let (header_bytes, metadata) =
+            SafeTensors::read_metadata(&map).map_err(|error| malformed(error.to_string()))?;
+        let data_start = size_of::<u64>() + header_bytes;
+        for (name, info) in metadata.tensors() {
+            let format = FloatFormat::from_safetensors(info.dtype).ok_or_else(|| ModelError::TensorDtype {
+                tensor: name.clone(),
+                shape: info.shape.clone(),
+                found: info.dtype.to_string(),
+            })?;
+            let (start, end) = (data_start + info.data_offsets.0, data_start + info.data_offsets.1);
+            let entry = Entry { file: self.files.len(), format, shape: info.shape.clone(), start, end };
+            if self.tensors.insert(name.clone(), entry).is_some() {
+                return Err(malformed(format!("tensor `{name}` is in two shards")));
+            }
+        }
+        self.files.push(map);
+        Ok(())
+    }
+
+    /// Where the files are, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every tensor, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = WeightView<'_>> {
+        self.tensors.iter().map(|(name, entry)| self.view(name, entry))
+    }
+
+    /// The tensor called `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<WeightView<'_>> {
+        self.tensors.get_key_value(name).map(|(name, entry)| self.view(name, entry))
+    }
+
+    /// The tensor called `name`, which must have this shape.
+    ///
+    /// # Errors
+    /// It is missing or has another shape.
+    pub(crate) fn expect(&self, name: &str, shape: &[usize]) -> Result<WeightView<'_>, ModelError> {
+        let view = self.get(name).ok_or_else(|| ModelError::MissingTensor {
+            tensor: name.to_owned(),
+            expected: shape.to_vec(),
+            path: self.path.clone(),
+        })?;
+        if view.shape == shape {
+            return Ok(view);
+        }
+        Err(ModelError::Shape { tensor: name.to_owned(), found: view.shape.to_vec(), expected: shape.to_vec() })
+    }
+
+    fn view<'a>(&'a self, name: &'a str, entry: &'a Entry) -> WeightView<'a> {
+        let bytes = &self.files[entry.file][entry.start..entry.end];
+        WeightView { name, format: entry.format, shape: &entry.shape, bytes }
+    }
+}
+
+/// Maps a file for reading.
+#[expect(unsafe_code, reason = "a memory map keeps a model from being held in memory twice")]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: the map is only read, as plain bytes, for which every value is valid. Somebody who truncates the file
+    // while it is mapped makes the process end by a signal; the store keeps its blobs read-only for that reason.
+    unsafe { Mmap::map(file) }
+}

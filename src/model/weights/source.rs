@@ -1,0 +1,119 @@
+//! Where a model being built gets its tensors from: the weight files of a folder, or the random number generator.
+//!
+//! A model's constructor asks for each tensor by name and shape, so the constructor is the only place that knows which
+//! tensors an architecture has.
+
+use std::collections::BTreeSet;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::WeightFiles;
+use crate::model::error::ModelError;
+use crate::model::random::{Purpose, Stream};
+
+/// Gives a model its tensors.
+pub(crate) trait WeightSource {
+    /// A weight matrix.
+    ///
+    /// # Shapes
+    /// `[rows, columns]`, f32.
+    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError>;
+
+    /// The gain of a norm.
+    ///
+    /// # Shapes
+    /// `[width]`, f32.
+    fn gain(&mut self, name: &str, width: usize) -> Result<Tensor<1>, ModelError>;
+
+    /// The bias of a projection.
+    ///
+    /// # Shapes
+    /// `[width]`, f32.
+    fn bias(&mut self, name: &str, width: usize) -> Result<Tensor<1>, ModelError>;
+}
+
+/// Tensors from weight files; remembers which were taken.
+pub(crate) struct FileSource<'a> {
+    files: &'a WeightFiles,
+    device: &'a Device,
+    taken: BTreeSet<String>,
+}
+
+impl<'a> FileSource<'a> {
+    pub(crate) fn new(files: &'a WeightFiles, device: &'a Device) -> Self {
+        Self { files, device, taken: BTreeSet::new() }
+    }
+
+    fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, ModelError> {
+        let view = self.files.expect(name, &shape)?;
+        self.taken.insert(name.to_owned());
+        Ok(Tensor::from_data(TensorData::new(view.to_f32(), shape), self.device))
+    }
+
+    /// Checks that nothing is left but `ignored`.
+    ///
+    /// # Errors
+    /// A tensor was not asked for: the files belong to another architecture.
+    pub(crate) fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<(), ModelError> {
+        match self.files.iter().find(|view| !self.taken.contains(view.name) && !ignored(view.name)) {
+            None => Ok(()),
+            Some(view) => Err(ModelError::UnexpectedTensor {
+                tensor: view.name.to_owned(),
+                found: view.shape.to_vec(),
+                path: self.files.path().to_path_buf(),
+            }),
+        }
+    }
+}
+
+impl WeightSource for FileSource<'_> {
+    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError> {
+        self.take(name, shape)
+    }
+
+    fn gain(&mut self, name: &str, width: usize) -> Result<Tensor<1>, ModelError> {
+        self.take(name, [width])
+    }
+
+    fn bias(&mut self, name: &str, width: usize) -> Result<Tensor<1>, ModelError> {
+        self.take(name, [width])
+    }
+}
+
+/// Fresh tensors as transformers draws them: matrices normal(0, `deviation`), gains one, biases zero.
+pub(crate) struct RandomSource<'a> {
+    device: &'a Device,
+    seed: u64,
+    deviation: f64,
+    drawn: u32,
+}
+
+impl<'a> RandomSource<'a> {
+    pub(crate) const fn new(seed: u64, deviation: f64, device: &'a Device) -> Self {
+        Self { device, seed, deviation, drawn: 0 }
+    }
+}
+
+impl WeightSource for RandomSource<'_> {
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    fn matrix(&mut self, _name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError> {
+        let stream = Stream::new(self.seed, Purpose::Init, self.drawn);
+        self.drawn += 1;
+        let mut numbers = vec![0.0_f32; shape[0] * shape[1]];
+        numbers.par_chunks_mut(4).enumerate().for_each(|(block, chunk)| {
+            for (number, normal) in chunk.iter_mut().zip(stream.normals(block as u64)) {
+                *number = (f64::from(normal) * self.deviation) as f32;
+            }
+        });
+        Ok(Tensor::from_data(TensorData::new(numbers, shape), self.device))
+    }
+
+    fn gain(&mut self, _name: &str, width: usize) -> Result<Tensor<1>, ModelError> {
+        Ok(Tensor::from_data(TensorData::new(vec![1.0_f32; width], [width]), self.device))
+    }
+
+    fn bias(&mut self, _name: &str, width: usize) -> Result<Tensor<1>, ModelError> {
+        Ok(Tensor::from_data(TensorData::new(vec![0.0_f32; width], [width]), self.device))
+    }
+}

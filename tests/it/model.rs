@@ -1,0 +1,12 @@
+//! The model room from outside: golden numbers of the reference implementations, and the laws every model obeys.
+
+#[path = "model_fixtures.rs"]
+pub mod fixtures;
+#[path = "model_golden.rs"]
+mod golden;
+#[path = "model_hostile.rs"]
+mod hostile;
+#[path = "model_laws.rs"]
+mod laws;
+#[path = "model_training.rs"]
+mod training;
