@@ -1,0 +1,135 @@
+//! A manifest's text as a [`Manifest`]: typed, with the place of everything that can be wrong, settings filled in.
+//!
+//! Knows the grammar and nothing of stage kinds, files or graphs: whether a stage, port or path exists is seen when
+//! the plan is made. Everything found wrong is kept in [`Manifest::problems`], so that planning can add to it and all
+//! of it is shown in one go.
+
+use crate::device::Backend;
+use crate::diagnostic::{Diagnostic, SourceText};
+use crate::reference::{Edge, Name, Source};
+
+mod exports;
+mod fields;
+mod inputs;
+mod interpolate;
+mod names;
+mod params;
+pub(crate) mod paths;
+pub(crate) mod problems;
+mod schema;
+mod settings;
+mod stages;
+mod top;
+pub(crate) mod tree;
+mod yaml;
+
+pub use params::{BadOverride, Override, Param};
+pub(crate) use problems::Problems;
+pub use schema::schema;
+pub use settings::{Facet, Settings};
+pub use tree::Spanned;
+
+/// The version of the grammar, the value of `version:`.
+pub const VERSION: u32 = 1;
+
+/// A small manifest to start from, with comments: what `pipe init` writes.
+pub const STARTER: &str = include_str!("starter.yaml");
+
+/// What a manifest says.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The text, for diagnostics.
+    pub source: SourceText,
+    /// Its name; absent when it was reported.
+    pub name: Option<Name>,
+    /// The seed of every stage that has one and sets none.
+    pub seed: u64,
+    /// Where model work runs.
+    pub backend: Backend,
+    /// The params, overrides applied.
+    pub params: Vec<Param>,
+    /// The doors to the outside.
+    pub inputs: Vec<InputEntry>,
+    /// The stages, in the order of the text.
+    pub stages: Vec<StageEntry>,
+    /// What is placed in the project.
+    pub exports: Vec<ExportEntry>,
+    /// What was found wrong so far.
+    pub(crate) problems: Problems,
+}
+
+impl Manifest {
+    /// What reading it found wrong, in the order of the text. A plan reports these and its own.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        self.problems.clone().finish()
+    }
+}
+
+/// An entry of `inputs:`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputEntry {
+    /// What edges call it.
+    pub name: Spanned<Name>,
+    /// Where it comes from, a path brought to its one spelling; absent when it was reported.
+    pub source: Option<Spanned<Source>>,
+}
+
+/// An entry of `stages:`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageEntry {
+    /// What edges and people call it.
+    pub name: Spanned<Name>,
+    /// The stage kind; absent when it was reported.
+    pub uses: Option<Spanned<String>>,
+    /// What stands under `in:`.
+    pub ports: Vec<PortEntry>,
+    /// Whether `in:` was reported, so that an absent port means nothing.
+    pub ports_damaged: bool,
+    /// What stands under `with:`.
+    pub with: Settings,
+}
+
+/// A port under `in:` and the edges into it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PortEntry {
+    /// The port's name.
+    pub port: Spanned<String>,
+    /// The edges, in order; those that were reported are left out.
+    pub edges: Vec<Spanned<Edge>>,
+    /// Whether an edge was left out.
+    pub damaged: bool,
+}
+
+/// An entry of `exports:`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportEntry {
+    /// The path to place it at, brought to its one spelling.
+    pub target: Spanned<String>,
+    /// What is placed there.
+    pub from: Spanned<Edge>,
+    /// On what condition.
+    pub when: ExportWhen,
+}
+
+/// When an export is placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportWhen {
+    /// When every gate of the run passed.
+    #[default]
+    Passed,
+    /// Always.
+    Always,
+}
+
+/// Reads a manifest. `name` is what diagnostics call it.
+///
+/// # Errors
+/// Diagnostics, when the text is no YAML map at all; everything milder is in [`Manifest::problems`].
+pub fn read(name: &str, bytes: &[u8], overrides: &[Override]) -> Result<Manifest, Vec<Diagnostic>> {
+    let source = yaml::decode(name, bytes).map_err(|error| vec![*error])?;
+    let mut problems = Problems::new(&source);
+    let root = yaml::parse(&source, &mut problems).map_err(|error| vec![*error])?;
+    top::read(root, &source, overrides, problems).map_err(Problems::finish)
+}

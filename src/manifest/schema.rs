@@ -1,0 +1,250 @@
+//! The JSON Schema of a manifest, for editors: one branch per stage kind, with its ports and settings.
+//!
+//! Source: JSON Schema draft 2020-12. It describes what an editor can know; names, edges and files are checked by
+//! the plan.
+
+use serde_json::{Map, Value, json};
+
+use super::VERSION;
+use crate::artifact::{Arity, InputPort};
+use crate::stage::Stage;
+
+/// The schema of a manifest whose stages may be of these kinds.
+#[must_use]
+pub fn schema(kinds: &[&dyn Stage]) -> Value {
+    let mut definitions = definitions();
+    definitions.insert("stage".to_owned(), any_stage(kinds));
+    for kind in kinds {
+        add_kind(*kind, &mut definitions);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A pipe manifest",
+        "description": "What `pipe run` turns into a fine-tuned, evaluated and gated model.",
+        "type": "object",
+        "required": ["version", "name", "stages"],
+        "additionalProperties": false,
+        "properties": {
+            "version": { "description": "The version of the grammar.", "const": VERSION },
+            "name": { "description": "The manifest's name, in kebab-case.", "$ref": "#/$defs/kebab-name" },
+            "seed": {
+                "description": "The seed of every stage that has one and sets none.",
+                "type": "integer", "minimum": 0, "default": 0,
+            },
+            "backend": {
+                "description": "Where model work runs; `cpu` is `flex`.",
+                "enum": ["cpu", "flex", "ndarray", "wgpu"], "default": "flex",
+            },
+            "params": {
+                "description": "Values that settings use as `${params.<name>}`; `-p name=value` overrides them.",
+                "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+            },
+            "inputs": {
+                "description": "The doors to the outside: a name for each file or folder of the project.",
+                "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+                "additionalProperties": { "type": "string", "minLength": 1 },
+            },
+            "stages": stages(kinds),
+            "exports": {
+                "description": "Paths in the project, each with the output that is placed there after a run.",
+                "type": "object", "additionalProperties": { "$ref": "#/$defs/export" },
+            },
+        },
+        "$defs": definitions,
+    })
+}
+
+fn definitions() -> Map<String, Value> {
+    let definitions = json!({
+        "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$" },
+        "kebab-name": { "type": "string", "pattern": "^[a-z][a-z0-9-]{0,63}$" },
+        "edge": {
+            "description": "The name of an input, or `stage.slot`.",
+            "type": "string", "pattern": "^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)?$",
+        },
+        "output": {
+            "description": "`stage.slot`", "type": "string", "pattern": "^[a-z][a-z0-9_-]*\\.[a-z][a-z0-9_-]*$",
+        },
+        "interpolation": {
+            "description": "A param: `${params.<name>}`.", "type": "string", "pattern": "\\$\\{",
+        },
+        "export": {
+            "anyOf": [
+                { "$ref": "#/$defs/output" },
+                {
+                    "type": "object", "required": ["from"], "additionalProperties": false,
+                    "properties": {
+                        "from": { "$ref": "#/$defs/output" },
+                        "when": {
+                            "description": "Place it when every gate passed, or always.",
+                            "enum": ["passed", "always"], "default": "passed",
+                        },
+                    },
+                },
+            ],
+        },
+    });
+    match definitions {
+        Value::Object(definitions) => definitions,
+        _ => Map::new(),
+    }
+}
+
+/// A stage named like a kind is of that kind unless `uses` says otherwise; any other stage needs `uses`.
+fn stages(kinds: &[&dyn Stage]) -> Value {
+    let own = |kind: &&dyn Stage| {
+        let branch = json!({
+            "if": { "required": ["uses"] },
+            "then": { "$ref": "#/$defs/stage" },
+            "else": { "$ref": definition_ref(kind.kind()) },
+        });
+        (kind.kind().to_owned(), branch)
+    };
+    json!({
+        "description": "The work: a name for each stage, its kind, its edges and its settings.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "$ref": "#/$defs/kebab-name" },
+        "properties": kinds.iter().map(own).collect::<Map<_, _>>(),
+        "additionalProperties": { "$ref": "#/$defs/stage" },
+    })
+}
+
+/// A stage whose `uses` chooses the branch.
+fn any_stage(kinds: &[&dyn Stage]) -> Value {
+    let branch = |kind: &&dyn Stage| {
+        json!({
+            "if": { "properties": { "uses": { "const": kind.kind() } }, "required": ["uses"] },
+            "then": { "$ref": definition_ref(kind.kind()) },
+        })
+    };
+    let name = |kind: &&dyn Stage| json!({ "const": kind.kind(), "description": kind.about() });
+    json!({
+        "type": "object",
+        "required": ["uses"],
+        "properties": {
+            "uses": {
+                "description": "The stage kind; the stage's name unless given.",
+                "anyOf": kinds.iter().map(name).collect::<Vec<_>>(),
+            },
+        },
+        "allOf": kinds.iter().map(branch).collect::<Vec<_>>(),
+    })
+}
+
+fn definition_ref(kind: &str) -> String {
+    format!("#/$defs/stage-{kind}")
+}
+
+fn add_kind(kind: &dyn Stage, definitions: &mut Map<String, Value>) {
+    let name = kind.kind();
+    let mut with = kind.schema();
+    if let Some(with) = with.as_object_mut() {
+        with.remove("$schema");
+        with.remove("title");
+        let own = with.remove("$defs");
+        for (inner, mut definition) in own.into_iter().filter_map(into_object).flatten() {
+            adapt(&mut definition, name);
+            definitions.insert(format!("{name}.{inner}"), definition);
+        }
+    }
+    adapt(&mut with, name);
+    let needs_settings = with["required"].as_array().is_some_and(|required| !required.is_empty());
+    let ports: Map<String, Value> =
+        kind.inputs().iter().map(|port| (port.name.to_owned(), port_schema(port))).collect();
+    let needed: Vec<&str> = kind.inputs().iter().filter(|port| is_needed(port)).map(|port| port.name).collect();
+    let mut required = Vec::new();
+    if !needed.is_empty() {
+        required.push("in");
+    }
+    if needs_settings {
+        required.push("with");
+    }
+    let stage = json!({
+        "description": format!("{} Outputs: {}.", kind.about(), outputs(kind)),
+        "type": "object",
+        "required": required,
+        "additionalProperties": false,
+        "properties": {
+            "uses": { "description": "The stage kind; the stage's name unless given.", "const": name },
+            "in": {
+                "description": "The edges: port to the inputs or outputs it reads.",
+                "type": "object", "required": needed, "additionalProperties": false, "properties": ports,
+            },
+            "with": with,
+        },
+    });
+    definitions.insert(format!("stage-{name}"), stage);
+}
+
+fn outputs(kind: &dyn Stage) -> String {
+    let slot = |port: &crate::artifact::OutputPort| format!("`{}` ({})", port.name, port.kind);
+    match kind.outputs() {
+        [] => "none".to_owned(),
+        ports => ports.iter().map(slot).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn is_needed(port: &InputPort) -> bool {
+    matches!(port.arity, Arity::One | Arity::Many)
+}
+
+fn port_schema(port: &InputPort) -> Value {
+    let kinds: Vec<&str> = port.accepts.iter().map(|kind| kind.name()).collect();
+    let mut list = json!({ "type": "array", "items": { "$ref": "#/$defs/edge" } });
+    match port.arity {
+        Arity::One => (list["minItems"], list["maxItems"]) = (json!(1), json!(1)),
+        Arity::Optional => list["maxItems"] = json!(1),
+        Arity::Many => list["minItems"] = json!(1),
+        Arity::Any => {}
+    }
+    json!({
+        "description": format!("{} Takes {}.", port.about, kinds.join(" or ")),
+        "anyOf": [{ "$ref": "#/$defs/edge" }, list],
+    })
+}
+
+fn into_object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+/// Makes a kind's own schema part of the whole: its definitions get the kind's name before theirs, and every setting
+/// may also be a `${…}`.
+fn adapt(schema: &mut Value, kind: &str) {
+    match schema {
+        Value::Object(entries) => {
+            if let Some(Value::String(reference)) = entries.get_mut("$ref")
+                && let Some(inner) = reference.strip_prefix("#/$defs/")
+            {
+                *reference = format!("#/$defs/{kind}.{inner}");
+            }
+            for (key, value) in entries.iter_mut() {
+                adapt(value, kind);
+                match (key.as_str(), value) {
+                    ("properties", Value::Object(properties)) => properties.values_mut().for_each(or_interpolation),
+                    ("items" | "additionalProperties", value @ Value::Object(_)) => or_interpolation(value),
+                    _ => {}
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| adapt(item, kind)),
+        _ => {}
+    }
+}
+
+fn or_interpolation(schema: &mut Value) {
+    let mut own = std::mem::take(schema);
+    let mut outer = Map::new();
+    if let Value::Object(own) = &mut own {
+        for shown in ["title", "description", "default"] {
+            if let Some(value) = own.shift_remove(shown) {
+                outer.insert(shown.to_owned(), value);
+            }
+        }
+    }
+    outer.insert("anyOf".to_owned(), json!([own, { "$ref": "#/$defs/interpolation" }]));
+    *schema = Value::Object(outer);
+}

@@ -1,0 +1,124 @@
+//! `stages:`: what each uses, its edges and its settings.
+
+use super::fields::{self, Fields};
+use super::params::Params;
+use super::problems::Problems;
+use super::settings::Settings;
+use super::tree::{Entry, Node, Spanned, Yaml, excerpt};
+use super::{PortEntry, StageEntry, names};
+use crate::reference::Edge;
+use crate::stage_config::foreign;
+
+/// Keys of a stage that the grammar has and this version does not do yet.
+const LATER: &[&str] = &["matrix", "if", "run", "out", "env", "tools", "timeout-minutes"];
+
+pub(super) fn read(section: Entry, params: &mut Params, problems: &mut Problems) -> Vec<StageEntry> {
+    let key_span = section.key.span;
+    let Some(fields) = Fields::open(section.node, "`stages`", problems) else { return Vec::new() };
+    let mut stages = Vec::new();
+    let mut empty = true;
+    for entry in fields.all() {
+        empty = false;
+        stages.extend(stage(entry, params, problems));
+    }
+    if empty {
+        let message = || "`stages` is empty; expected at least one stage".to_owned();
+        problems.error("manifest::missing_key", key_span, "", message);
+    }
+    stages
+}
+
+fn stage(entry: Entry, params: &mut Params, problems: &mut Problems) -> Option<StageEntry> {
+    let name = names::kebab(&entry.key, "stage", problems);
+    let owner = format!("stage `{}`", excerpt(&entry.key.value));
+    let damaged =
+        |name| StageEntry { name, uses: None, ports: Vec::new(), ports_damaged: true, with: Settings::none() };
+    let Some(mut fields) = Fields::open(entry.node, &owner, problems) else { return name.map(damaged) };
+    let later = take_later(&mut fields, problems);
+    let uses = match fields.take("uses") {
+        Some(uses) => fields::text(&uses.node, &format!("`uses` of {owner}"), problems),
+        // A stage of a later version has its kind from a key that was reported.
+        None if later => None,
+        None => Some(entry.key),
+    };
+    let in_place = fields.take("in");
+    let (ports, ports_damaged) = in_place.map_or((Vec::new(), false), |section| ports(section.node, &owner, problems));
+    let with = fields.take("with").map_or_else(Settings::none, |section| {
+        if matches!(section.node.value, Yaml::Map(_) | Yaml::Null | Yaml::Invalid) {
+            return Settings::read(section.node, params, problems);
+        }
+        let found = section.node.describe();
+        fields::wrong_type(&format!("`with` of {owner}"), &found, "a map of settings", section.node.span, problems);
+        Settings::none()
+    });
+    fields.finish(problems, hint);
+    name.map(|name| StageEntry { name, uses, ports, ports_damaged, with })
+}
+
+fn take_later(fields: &mut Fields, problems: &mut Problems) -> bool {
+    let mut kind_follows = false;
+    for key in LATER.iter().copied() {
+        if let Some(entry) = fields.take_unasked(key) {
+            kind_follows |= key == "run";
+            let message = || format!("`{key}` is not in this version of pipe yet");
+            let help = "this version has `uses`, `in` and `with`";
+            problems.advise("manifest::unsupported", entry.key.span, "", message, help);
+        }
+    }
+    kind_follows
+}
+
+fn hint(key: &str) -> Option<String> {
+    match (key, foreign::wiring(key), foreign::setting(key)) {
+        ("needs" | "depends_on" | "deps", ..) => Some("an edge is enough: `in: { port: stage.slot }`".to_owned()),
+        (_, Some(wiring), _) => Some(wiring.to_owned()),
+        (_, None, Some(ours)) => Some(format!("here it is `{ours}`, a setting under `with`")),
+        _ if crate::diagnostic::nearest(key, ["uses", "in", "with"]).is_none() => {
+            Some("a stage has `uses`, `in` and `with`; settings stand under `with`".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn ports(node: Node, owner: &str, problems: &mut Problems) -> (Vec<PortEntry>, bool) {
+    match Fields::open(node, &format!("`in` of {owner}"), problems) {
+        Some(fields) => (fields.all().map(|entry| port(entry, owner, problems)).collect(), false),
+        None => (Vec::new(), true),
+    }
+}
+
+fn port(entry: Entry, owner: &str, problems: &mut Problems) -> PortEntry {
+    let what = format!("the port `{}` of {owner}", excerpt(&entry.key.value));
+    let nodes = match entry.node.value {
+        Yaml::List(items) => items,
+        _ => vec![entry.node],
+    };
+    let count = nodes.len();
+    let edges: Vec<_> = nodes.iter().filter_map(|node| edge(node, &what, problems)).collect();
+    PortEntry { port: entry.key, damaged: edges.len() < count, edges }
+}
+
+/// A reference to an input or output.
+pub(super) fn edge(node: &Node, what: &str, problems: &mut Problems) -> Option<Spanned<Edge>> {
+    let text = fields::text(node, what, problems)?;
+    match text.value.parse::<Edge>() {
+        Ok(edge) => Some(Spanned::new(edge, text.span)),
+        Err(error) => {
+            let found = excerpt(&text.value);
+            if text.value.contains(['[', ']']) {
+                let message = || format!("{what} is `{found}`; `[…]` is not in this version of pipe yet");
+                problems.advise("manifest::unsupported", text.span, "", message, "write `stage.slot`");
+            } else {
+                let path = text.value.contains(['/', ':']);
+                let message = || format!("{what} is `{found}`; expected {}", error.expected);
+                if path {
+                    let help = "name the path under `inputs`, then use that name here";
+                    problems.advise("manifest::bad_edge", text.span, "", message, help);
+                } else {
+                    problems.error("manifest::bad_edge", text.span, "", message);
+                }
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A [`Manifest`] resolved against the stage kinds and the project into a [`Plan`]: a graph of stages in the order in
+//! which they can run, every setting checked and filled in, every edge typed, every input's digest known.
+//!
+//! Runs nothing and writes nothing. Stage kinds are `dyn` [`Stage`] here; the graph library is confined to `graph`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::artifact::{ArtifactKind, Content, InputPort};
+use crate::device::DeviceSpec;
+use crate::diagnostic::{Diagnostic, SourceText, Span};
+use crate::digest::{Digest, PlanId};
+use crate::manifest::Manifest;
+use crate::reference::{Name, Source};
+use crate::stage::{Stage, StageConfig};
+
+mod assemble;
+mod configure;
+mod exports;
+mod files;
+mod graph;
+mod ground;
+mod id;
+mod resolve;
+mod select;
+mod wire;
+mod wire_reports;
+
+pub use crate::manifest::ExportWhen;
+
+use ground::Ground;
+
+/// All that planning needs besides a manifest.
+#[derive(Clone, Copy)]
+pub struct Planner<'a> {
+    /// The stage kinds there are.
+    pub kinds: &'a [&'static dyn Stage],
+    /// The project's folder, which paths are relative to and may not leave.
+    pub project: &'a Path,
+    /// The digest of the file or folder at a path relative to the project. Called last, once nothing else is wrong.
+    pub digest: &'a dyn Fn(&Path) -> io::Result<Content>,
+}
+
+impl Planner<'_> {
+    /// Plans what a manifest says.
+    ///
+    /// # Errors
+    /// All diagnostics, those of reading the manifest among them, in the order of the text.
+    pub fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<Diagnostic>> {
+        plan_on(manifest, self.kinds, &Ground::project(self.project, self.digest))
+    }
+
+    /// Plans what a manifest says about inputs whose contents are recorded, by name; reads no file.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`], and when an input has no record.
+    pub fn plan_recorded(
+        kinds: &[&'static dyn Stage],
+        manifest: &Manifest,
+        inputs: &[(&str, Content)],
+    ) -> Result<Plan, Vec<Diagnostic>> {
+        plan_on(manifest, kinds, &Ground::Recorded(inputs))
+    }
+}
+
+fn plan_on(manifest: &Manifest, kinds: &[&'static dyn Stage], ground: &Ground<'_>) -> Result<Plan, Vec<Diagnostic>> {
+    let mut problems = manifest.problems.clone();
+    let draft = resolve::resolve(manifest, kinds, ground, &mut problems);
+    match &manifest.name {
+        Some(name) if problems.is_empty() => {
+            assemble::assemble(manifest, name, draft, ground, &mut problems).ok_or_else(|| problems.finish())
+        }
+        _ => Err(problems.finish()),
+    }
+}
+
+/// A stage of one plan: its place in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StageId(usize);
+
+impl StageId {
+    /// The place in the order, from 0.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a manifest would do.
+#[derive(Clone)]
+pub struct Plan {
+    name: Name,
+    source: SourceText,
+    device: DeviceSpec,
+    inputs: Vec<PlannedInput>,
+    stages: Vec<PlannedStage>,
+    order: Vec<StageId>,
+    links: Vec<Links>,
+    exports: Vec<Export>,
+    id: PlanId,
+}
+
+/// The stages next to one, in order.
+#[derive(Debug, Clone, Default)]
+struct Links {
+    upstream: Vec<StageId>,
+    downstream: Vec<StageId>,
+}
+
+/// An input with its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedInput {
+    /// What the manifest calls it.
+    pub name: Name,
+    /// Where it comes from.
+    pub source: Source,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The digest of all of it.
+    pub content: Content,
+}
+
+/// A stage with everything resolved.
+#[derive(Clone)]
+pub struct PlannedStage {
+    /// What the manifest calls it.
+    pub name: Name,
+    /// The stage kind.
+    pub stage: &'static dyn Stage,
+    /// Its settings.
+    pub config: StageConfig,
+    /// Every input port of the kind, in the kind's order, with the edges into it.
+    pub inputs: Vec<PortEdges>,
+    /// The digest of what it is and reads, through everything before it.
+    pub node: Digest,
+    /// Where the manifest names it.
+    pub span: Span,
+}
+
+/// An input port and the edges into it, in the manifest's order.
+#[derive(Debug, Clone)]
+pub struct PortEdges {
+    /// The port.
+    pub port: &'static InputPort,
+    /// The other end of each edge.
+    pub origins: Vec<Origin>,
+    /// What the manifest calls each of them.
+    pub labels: Vec<String>,
+    /// As what the port takes each of them.
+    pub kinds: Vec<ArtifactKind>,
+}
+
+/// The other end of an edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An input of the manifest.
+    Input {
+        /// What the manifest calls it.
+        name: Name,
+        /// Where it comes from.
+        source: Source,
+        /// The digest of all of it; the port's projection may leave a part.
+        content: Content,
+    },
+    /// An output of an earlier stage.
+    Output {
+        /// The producer.
+        stage: StageId,
+        /// Its slot.
+        slot: Name,
+    },
+}
+
+/// An output that is placed in the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// The path below the project's folder, `/`-separated.
+    pub path: String,
+    /// The producer.
+    pub stage: StageId,
+    /// Its slot.
+    pub slot: Name,
+    /// What is placed there.
+    pub kind: ArtifactKind,
+    /// On what condition.
+    pub when: ExportWhen,
+    /// Where the manifest says so.
+    pub span: Span,
+}
+
+impl Plan {
+    /// The manifest's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The manifest's text, which spans point into.
+    #[must_use]
+    pub const fn source(&self) -> &SourceText {
+        &self.source
+    }
+
+    /// The id: that of the set of nodes, so of no name, path, comment or order.
+    #[must_use]
+    pub const fn id(&self) -> PlanId {
+        self.id
+    }
+
+    /// Where model work runs.
+    #[must_use]
+    pub const fn device(&self) -> DeviceSpec {
+        self.device
+    }
+
+    /// All stages, each after those it reads from; among equals, in the manifest's order.
+    #[must_use]
+    pub fn order(&self) -> &[StageId] {
+        &self.order
+    }
+
+    /// A stage of this plan.
+    #[must_use]
+    pub fn stage(&self, id: StageId) -> &PlannedStage {
+        &self.stages[id.0]
+    }
+
+    /// The stage of a name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<StageId> {
+        self.order.iter().copied().find(|id| self.stage(*id).name.as_str() == name)
+    }
+
+    /// The stages that a stage reads from directly, in order.
+    #[must_use]
+    pub fn upstream(&self, id: StageId) -> &[StageId] {
+        &self.links[id.0].upstream
+    }
+
+    /// The stages that read from a stage directly, in order.
+    #[must_use]
+    pub fn downstream(&self, id: StageId) -> &[StageId] {
+        &self.links[id.0].downstream
+    }
+
+    /// The inputs, in the manifest's order.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &PlannedInput> {
+        self.inputs.iter()
+    }
+
+    /// What is placed in the project afterwards.
+    #[must_use]
+    pub fn exports(&self) -> &[Export] {
+        &self.exports
+    }
+}
