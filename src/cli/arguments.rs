@@ -1,0 +1,211 @@
+//! The command line, as clap reads it. The texts here are the `--help` that teaches.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::device::Backend;
+
+const EXAMPLES: &str = "\
+Examples:
+  pipe run pipelines/quickstart.yaml              run what changed, then say the verdict
+  pipe run pipelines/quickstart.yaml -p epochs=3  the same with another value of a param
+  pipe plan pipelines/quickstart.yaml             what would run, and why
+  pipe why pipelines/quickstart.yaml train        why this stage would run
+  pipe reproduce 5fe0ab91                         do an experiment again and compare every byte
+
+Exit codes:
+  0 ok   1 a stage failed   2 usage or manifest error   3 gate failed   4 gate inconclusive
+  5 store corrupt   6 diverged   7 plan stale   130 interrupted";
+
+/// A declarative pipeline runner for fine-tuning language models.
+#[derive(Debug, Parser)]
+#[command(name = "pipe", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Write JSON instead of text: events as lines for `run`, one document for the others.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only failures and the last lines.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log what the program does inside, to stderr.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour. `NO_COLOR` and `TERM=dumb` switch `auto` off.
+    #[arg(long, global = true, value_enum, default_value_t = ColourWhen::Auto, value_name = "WHEN")]
+    pub color: ColourWhen,
+    /// The cache folder [default: `PIPE_CACHE`, else `cache` in the project].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColourWhen {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a manifest: only what changed.
+    Run(RunArguments),
+    /// Show what would run, and why; run nothing.
+    Plan(ManifestArguments),
+    /// Check manifests and say everything that is wrong with them.
+    Check(CheckArguments),
+    /// Say why a stage would run, or that it would not.
+    Why(WhyArguments),
+    /// Draw the stages and their edges.
+    Graph(GraphArguments),
+    /// List the runs in the cache, newest first.
+    Runs(RunsArguments),
+    /// Show an experiment or a run.
+    Show(ShowArguments),
+    /// Do an experiment again from the cache's copy of its manifest and inputs, and compare every byte.
+    Reproduce(ReproduceArguments),
+    /// Look after the cache.
+    Cache(CacheArguments),
+    /// Print the JSON Schema of manifests, for editors.
+    Schema,
+    /// Write a small manifest to start from.
+    Init(InitArguments),
+}
+
+/// A manifest with its overrides.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestArguments {
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// Only these stages and what they need.
+    #[arg(value_name = "STAGE")]
+    pub stages: Vec<String>,
+    /// Give a param another value, read as YAML of the param's type.
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// The tensor backend of model stages: flex (or cpu), ndarray, wgpu [default: the manifest's, else flex].
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<Backend>,
+}
+
+/// `pipe run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The manifest and its overrides.
+    #[command(flatten)]
+    pub manifest: ManifestArguments,
+    /// Run this stage even if its result is in the cache. May be given several times.
+    #[arg(long, value_name = "STAGE")]
+    pub force: Vec<String>,
+    /// How many cores stages may use at once [default: all]. A model stage takes them all.
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
+/// `pipe check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The manifests.
+    #[arg(required = true)]
+    pub manifests: Vec<PathBuf>,
+    /// Give a param another value, read as YAML of the param's type.
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+}
+
+/// `pipe why`.
+#[derive(Debug, Args)]
+pub struct WhyArguments {
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// The stage.
+    pub stage: String,
+    /// Give a param another value, read as YAML of the param's type.
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+}
+
+/// `pipe graph`.
+#[derive(Debug, Args)]
+pub struct GraphArguments {
+    /// The manifest and its overrides.
+    #[command(flatten)]
+    pub manifest: ManifestArguments,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub format: GraphFormat,
+}
+
+/// How a graph is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Indented text.
+    Text,
+    /// A Mermaid flowchart, for Markdown.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// `pipe runs`.
+#[derive(Debug, Args)]
+pub struct RunsArguments {
+    /// How many.
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+}
+
+/// `pipe show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// An experiment or run: any prefix of its id that is unique.
+    pub id: String,
+}
+
+/// `pipe reproduce`.
+#[derive(Debug, Args)]
+pub struct ReproduceArguments {
+    /// The experiment: any prefix of its id that is unique.
+    pub id: String,
+}
+
+/// `pipe cache`.
+#[derive(Debug, Args)]
+pub struct CacheArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: CacheVerb,
+}
+
+/// The verbs of `pipe cache`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum CacheVerb {
+    /// Say how much is stored.
+    Stat,
+    /// Read every stored byte again and compare it with its digest; damage goes to quarantine.
+    Verify,
+}
+
+/// `pipe init`.
+#[derive(Debug, Args)]
+pub struct InitArguments {
+    /// The manifest to write; never over an existing file.
+    #[arg(default_value = "pipelines/first.yaml")]
+    pub manifest: PathBuf,
+}

@@ -1,0 +1,72 @@
+//! `pipe cache`: how much is stored, and whether every byte is what it should be.
+
+use serde_json::json;
+
+use crate::cli::arguments::CacheVerb;
+use crate::cli::exit::Exit;
+use crate::cli::{Failure, Session, load, project};
+use crate::report::table::{self, Align};
+use crate::report::units;
+use crate::store::{ClassUsage, Dangling, Store, VerifyReport};
+
+pub fn cache(verb: CacheVerb, session: &Session) -> Result<Exit, Failure> {
+    let store = load::open_store(&session.global, &project::current_root())?;
+    match verb {
+        CacheVerb::Stat => stat(&store, session),
+        CacheVerb::Verify => verify(&store, session),
+    }
+}
+
+fn stat(store: &Store, session: &Session) -> Result<Exit, Failure> {
+    let usage = store.stat()?;
+    if session.console.json {
+        session.console.say(&serde_json::to_string(&usage).unwrap_or_default());
+        return Ok(Exit::Ok);
+    }
+    let row =
+        |usage: &ClassUsage| vec![usage.class.name().to_owned(), usage.count.to_string(), units::bytes(usage.bytes)];
+    let rows: Vec<Vec<String>> = usage.classes.iter().map(row).collect();
+    session.console.say(&format!("{}\n", store.path().display()));
+    session.console.say(&table::render(&["what", "files", "bytes"], &rows, &[Align::Left, Align::Right, Align::Right]));
+    Ok(Exit::Ok)
+}
+
+fn verify(store: &Store, session: &Session) -> Result<Exit, Failure> {
+    let report = store.verify(&|_| {})?;
+    if session.console.json {
+        session.console.say(&as_json(&report).to_string());
+    } else {
+        session.console.say(&page(&report));
+    }
+    Ok(if report.is_clean() { Exit::Ok } else { Exit::StoreCorrupt })
+}
+
+fn as_json(report: &VerifyReport) -> serde_json::Value {
+    json!({
+        "version": 1,
+        "blobs": report.blobs,
+        "bytes": report.bytes,
+        "records": report.records,
+        "damaged": report.damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "incomplete": report.dangling.iter().map(|dangling| dangling.key.to_string()).collect::<Vec<_>>(),
+        "lost": report.lost_references,
+        "unreadable": report.unreadable,
+        "strays": report.strays,
+    })
+}
+
+fn page(report: &VerifyReport) -> String {
+    let mut lines: Vec<String> = report.damaged.iter().map(|damage| format!("damaged     {damage}")).collect();
+    for Dangling { key, slot, .. } in &report.dangling {
+        lines.push(format!("incomplete  result {}: the bytes of `{slot}` are gone", key.short()));
+    }
+    lines.extend(report.lost_references.iter().map(|lost| format!("lost        {lost}")));
+    lines.extend(report.unreadable.iter().map(|problem| format!("unreadable  {problem}")));
+    lines.extend(report.strays.iter().map(|path| format!("stray       {}", path.display())));
+    let (blobs, bytes, records) = (report.blobs, units::bytes(report.bytes), report.records);
+    lines.push(format!("{blobs} blobs ({bytes}) and {records} records read: {} damaged", report.damaged.len()));
+    if !report.is_clean() {
+        lines.push("help: run the manifest again; what was damaged or is gone is made anew".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,68 @@
+//! Exit codes: a contract.
+
+use std::process::ExitCode;
+
+use crate::artifact::Verdict;
+use crate::engine::{EngineError, RunSummary};
+use crate::store::StoreError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All well.
+    Ok = 0,
+    /// A stage failed, or the machine refused.
+    Failed = 1,
+    /// The command line or a manifest is wrong.
+    Usage = 2,
+    /// A gate did not let the model pass.
+    GateFailed = 3,
+    /// A gate could not decide.
+    GateInconclusive = 4,
+    /// The store holds bytes that are not what they should be.
+    StoreCorrupt = 5,
+    /// The same key gave other bytes, on the same class of machine.
+    Diverged = 6,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The code of a run; when several hold, in the order 130, 5, 1, 6, 3, 4.
+    #[must_use]
+    pub fn of_run(summary: &RunSummary) -> Self {
+        let codes: Vec<Self> = summary.failures.iter().map(|(_, error)| Self::of_error(error)).collect();
+        if summary.interrupted {
+            return Self::Interrupted;
+        }
+        for code in [Self::StoreCorrupt, Self::Failed, Self::Diverged] {
+            if codes.contains(&code) {
+                return code;
+            }
+        }
+        match summary.verdict {
+            Some(Verdict::Failed) => Self::GateFailed,
+            Some(Verdict::Inconclusive) => Self::GateInconclusive,
+            Some(Verdict::Passed) | None => Self::Ok,
+        }
+    }
+
+    /// The code of an error.
+    #[must_use]
+    pub const fn of_error(error: &EngineError) -> Self {
+        match error {
+            EngineError::StillDamaged { .. } | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
+            EngineError::Diverged { .. } => Self::Diverged,
+            EngineError::Manifest(_)
+            | EngineError::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Self::Usage,
+            EngineError::Store(StoreError::Cancelled) => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `pipe graph`: the stages and their edges, drawn.
+
+use crate::cli::arguments::{GraphArguments, GraphFormat};
+use crate::cli::exit::Exit;
+use crate::cli::{Failure, Session, load};
+use crate::report::graph as draw;
+
+pub fn graph(arguments: &GraphArguments, session: &Session) -> Result<Exit, Failure> {
+    let loaded = load::load(&arguments.manifest, session)?;
+    let text = match arguments.format {
+        GraphFormat::Text => draw::text(&loaded.plan),
+        GraphFormat::Mermaid => draw::mermaid(&loaded.plan),
+        GraphFormat::Dot => draw::dot(&loaded.plan),
+    };
+    session.console.say(&text);
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,108 @@
+//! From the command line to a plan and a store; what most verbs begin with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::artifact::Content;
+use crate::cli::arguments::{Global, ManifestArguments};
+use crate::cli::project;
+use crate::cli::{Failure, Session};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::engine::record::ExperimentRecord;
+use crate::engine::{EngineError, ManifestCopy, typed};
+use crate::manifest::{self, Override};
+use crate::plan::{Plan, Planner};
+use crate::stages::registry;
+use crate::store::{Lookup, Store};
+
+/// A manifest that was read and planned.
+pub struct Loaded {
+    /// The project's root.
+    pub root: PathBuf,
+    /// The store.
+    pub store: Store,
+    /// The plan.
+    pub plan: Plan,
+    /// The manifest as it was read.
+    pub manifest: ManifestCopy,
+}
+
+/// Reads and plans a manifest; all that is wrong with it in one go.
+pub fn load(arguments: &ManifestArguments, session: &Session) -> Result<Loaded, Failure> {
+    let path = &arguments.manifest;
+    let bytes = fs::read(path).map_err(|error| Failure::Usage(unreadable(path, &error)))?;
+    let overrides = overrides(&arguments.param)?;
+    let root = project::root_of(path);
+    let store = open_store(&session.global, &root)?;
+    let name = path.display().to_string();
+    let mut manifest = manifest::read(&name, &bytes, &overrides)?;
+    manifest.backend = arguments.backend.unwrap_or(manifest.backend);
+    let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
+    let whole = Planner { kinds: registry(), project: &root, digest: &digest }.plan(&manifest)?;
+    let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
+    let copy = ManifestCopy {
+        path: project::shown(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        overrides: overrides.iter().map(|one| (one.name.clone(), one.text.clone())).collect(),
+        backend: arguments.backend,
+    };
+    Ok(Loaded { root, store, plan, manifest: copy })
+}
+
+fn overrides(params: &[String]) -> Result<Vec<Override>, Failure> {
+    params.iter().map(|text| text.parse::<Override>().map_err(|error| Failure::Usage(error.to_string()))).collect()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    let help = if error.kind() == std::io::ErrorKind::NotFound {
+        let here = fs::read_dir("pipelines").into_iter().flatten().flatten().map(|entry| entry.path());
+        let found: Vec<String> = here.map(|path| path.display().to_string()).collect();
+        if found.is_empty() { String::new() } else { format!("; here are {}", found.join(", ")) }
+    } else {
+        String::new()
+    };
+    format!("cannot read `{}`: {error}{help}", path.display())
+}
+
+/// Opens the cache of a project.
+pub fn open_store(global: &Global, root: &Path) -> Result<Store, Failure> {
+    Ok(Store::open(&project::cache_folder(global.cache.as_deref(), root))?)
+}
+
+/// The experiment with this id or unique prefix of one.
+pub fn experiment(store: &Store, prefix: &str) -> Result<ExperimentRecord, Failure> {
+    let id = store.find_experiment(prefix)?;
+    let unusable = |reason: String| Failure::Engine(EngineError::Record { what: id.to_string(), reason });
+    match store.experiment(&id)? {
+        Lookup::Found(value) => Ok(typed("experiment", value)?),
+        Lookup::Absent => Err(unusable("it vanished meanwhile".into())),
+        Lookup::Damaged(damage) => Err(unusable(damage.to_string())),
+    }
+}
+
+/// The plan of an experiment, from the store's copy of its manifest and inputs; no file of the project is read.
+pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure> {
+    let bytes = store.read(&record.manifest)?;
+    let params: Vec<String> = record.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut manifest = manifest::read(&record.manifest_path, &bytes, &overrides(&params)?)?;
+    manifest.backend = record.backend.unwrap_or(manifest.backend);
+    let recorded: Vec<(&str, Content)> =
+        record.inputs.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+    let plan = Planner::plan_recorded(registry(), &manifest, &recorded)?;
+    if plan.id() == record.plan {
+        Ok(plan)
+    } else {
+        let reason = format!("this version plans it as {}, not as {}", plan.id().short(), record.plan.short());
+        Err(Failure::Engine(EngineError::Record { what: record.id.short(), reason }))
+    }
+}
+
+/// `3 errors, 1 warning`.
+pub fn count(found: &[Diagnostic]) -> String {
+    let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    match found.len() - errors {
+        0 => plural(errors, "error"),
+        warnings => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    }
+}

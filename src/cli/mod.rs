@@ -1,0 +1,135 @@
+//! The command line: one verb a file. The only room that reads the environment, prints, or exits.
+
+mod arguments;
+mod cache;
+mod check;
+mod console;
+mod exit;
+mod graph;
+mod init;
+mod load;
+mod plan;
+mod project;
+mod reproduce;
+mod run;
+mod runs;
+mod schema;
+mod show;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::arguments::{Arguments, Global, Verb};
+use crate::cli::console::Console;
+use crate::cli::exit::Exit;
+use crate::diagnostic::Diagnostic;
+use crate::engine::EngineError;
+use crate::stage::Cancel;
+use crate::store::StoreError;
+
+/// What every verb is handed.
+struct Session {
+    global: Global,
+    console: Console,
+    cancel: Cancel,
+}
+
+/// Why a verb did not come to its end.
+enum Failure {
+    /// Texts that somebody has to mend.
+    Diagnostics(Vec<Diagnostic>),
+    /// The command line itself, beyond what clap checks.
+    Usage(String),
+    /// Everything else.
+    Engine(EngineError),
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(found: Vec<Diagnostic>) -> Self {
+        Self::Diagnostics(found)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe behind `--help` is success.
+            let _ = error.print();
+            let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if is_help { Exit::Ok } else { Exit::Usage }.into();
+        }
+    };
+    let console = Console::new(&arguments.global);
+    let session = Session { global: arguments.global, console, cancel: Cancel::default() };
+    if session.global.verbose {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::DEBUG).init();
+    }
+    match dispatch(&arguments.verb, &session) {
+        Ok(exit) => exit,
+        Err(failure) => session.report(failure),
+    }
+    .into()
+}
+
+fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Run(arguments) => run::run(arguments, session),
+        Verb::Plan(arguments) => plan::plan(arguments, session),
+        Verb::Check(arguments) => check::check(arguments, session),
+        Verb::Why(arguments) => why::why(arguments, session),
+        Verb::Graph(arguments) => graph::graph(arguments, session),
+        Verb::Runs(arguments) => runs::runs(arguments, session),
+        Verb::Show(arguments) => show::show(arguments, session),
+        Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
+        Verb::Cache(arguments) => cache::cache(arguments.verb, session),
+        Verb::Schema => schema::schema(session),
+        Verb::Init(arguments) => init::init(arguments, session),
+    }
+}
+
+impl Session {
+    fn report(&self, failure: Failure) -> Exit {
+        match failure {
+            Failure::Diagnostics(found) => {
+                self.console.diagnose(&found);
+                self.console.note(&load::count(&found));
+                Exit::Usage
+            }
+            Failure::Usage(message) => {
+                self.console.note(&format!("error: {message}"));
+                Exit::Usage
+            }
+            Failure::Engine(error) => {
+                self.console.fail(&error);
+                Exit::of_error(&error)
+            }
+        }
+    }
+
+    /// From here on the first SIGINT or SIGTERM asks the stages to stop; the second ends the program at once.
+    fn heed_signals(&self) {
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // The order matters: the conditional exit must see the flag of an earlier signal, not of this one.
+            // Registration fails only for signals that can't be caught.
+            let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, self.cancel.flag());
+            let _ = signal_hook::flag::register(signal, self.cancel.flag());
+        }
+    }
+}

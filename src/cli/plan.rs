@@ -1,0 +1,49 @@
+//! `pipe plan`: what would run, and why; nothing runs.
+
+use serde_json::json;
+
+use crate::cli::arguments::ManifestArguments;
+use crate::cli::exit::Exit;
+use crate::cli::{Failure, Session, load};
+use crate::engine::{PreviewedStage, StagePreview, preview};
+use crate::report::table::{self, Align};
+use crate::report::units;
+
+pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Failure> {
+    let loaded = load::load(arguments, session)?;
+    let previews = preview(&loaded.plan, &loaded.store)?;
+    if session.console.json {
+        let stages = previews.iter().map(as_json).collect::<Vec<_>>();
+        let document = json!({ "version": 1, "name": loaded.plan.name(), "plan": loaded.plan.id(), "stages": stages });
+        session.console.say(&document.to_string());
+        return Ok(Exit::Ok);
+    }
+    let rows: Vec<Vec<String>> = previews.iter().map(row).collect();
+    session.console.say(&format!("{} · plan {}\n", loaded.plan.name(), loaded.plan.id().short()));
+    session.console.say(&table::render(&["stage", "", "why"], &rows, &[Align::Left; 3]));
+    let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_))).count();
+    session.console.say(&match runs {
+        0 => "\nnothing would run".to_owned(),
+        runs => format!("\n{runs} of {} stages would run", previews.len()),
+    });
+    Ok(Exit::Ok)
+}
+
+fn row(stage: &PreviewedStage) -> Vec<String> {
+    match &stage.preview {
+        StagePreview::Hit(record) => {
+            vec![stage.name.clone(), "hit".into(), format!("stored, saves {}", units::seconds(record.seconds))]
+        }
+        StagePreview::Run(reasons) => {
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            vec![stage.name.clone(), "run".into(), reasons.join("; ")]
+        }
+    }
+}
+
+fn as_json(stage: &PreviewedStage) -> serde_json::Value {
+    match &stage.preview {
+        StagePreview::Hit(record) => json!({ "stage": stage.name, "would": "hit", "key": record.key }),
+        StagePreview::Run(reasons) => json!({ "stage": stage.name, "would": "run", "reasons": reasons }),
+    }
+}

@@ -1,0 +1,67 @@
+//! `pipe run`: what changed is run, the rest comes from the cache; the last lines are verdict, time and id.
+
+use std::io;
+use std::num::NonZeroUsize;
+
+use crate::artifact::{ArtifactKind, Verdict};
+use crate::cli::arguments::RunArguments;
+use crate::cli::exit::Exit;
+use crate::cli::{Failure, Session, load};
+use crate::diagnostic::nearest;
+use crate::engine::event::Sink;
+use crate::engine::{RunOptions, RunSummary};
+use crate::report::json_lines::JsonLines;
+use crate::report::terminal::Terminal;
+use crate::report::verdict;
+use crate::store::Store;
+
+pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure> {
+    let loaded = load::load(&arguments.manifest, session)?;
+    let names: Vec<&str> = loaded.plan.order().iter().map(|id| loaded.plan.stage(*id).name.as_str()).collect();
+    if let Some(unknown) = arguments.force.iter().find(|name| !names.contains(&name.as_str())) {
+        let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        return Err(Failure::Usage(format!("--force names the stage `{unknown}`, which the manifest has not{hint}")));
+    }
+    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let options = RunOptions {
+        project: loaded.root.clone(),
+        manifest: loaded.manifest.clone(),
+        whole: arguments.manifest.stages.is_empty(),
+        force: arguments.force.iter().cloned().collect(),
+        cores: arguments.jobs.and_then(NonZeroUsize::new).unwrap_or(all),
+    };
+    session.heed_signals();
+    let sink = sink(session);
+    let summary = crate::engine::run(&loaded.plan, &loaded.store, &options, &*sink, &session.cancel)?;
+    drop(sink);
+    for (_, error) in &summary.failures {
+        session.console.fail(error);
+    }
+    if !session.console.json {
+        show_verdicts(&summary, &loaded.store, session)?;
+    }
+    Ok(Exit::of_run(&summary))
+}
+
+/// Where the events of a run go.
+pub fn sink(session: &Session) -> Box<dyn Sink> {
+    if session.console.json {
+        Box::new(JsonLines::new(io::stdout()))
+    } else {
+        Box::new(Terminal::new(session.console.terminal_style(), Box::new(io::stderr())))
+    }
+}
+
+/// The tables of the gates that did not pass: which rule, by how much, on which examples.
+fn show_verdicts(summary: &RunSummary, store: &Store, session: &Session) -> Result<(), Failure> {
+    for stage in &summary.stages {
+        if stage.outcome.verdict.is_none_or(|verdict| verdict == Verdict::Passed && session.console.quiet) {
+            continue;
+        }
+        for output in stage.outputs.values().filter(|output| output.kind == ArtifactKind::Verdict) {
+            let bytes = store.read(output.content.digest())?;
+            session.console.say(&verdict::render(&stage.name, &bytes));
+        }
+    }
+    Ok(())
+}

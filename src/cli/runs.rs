@@ -1,0 +1,46 @@
+//! `pipe runs`: the runs in the cache, newest first.
+
+use serde_json::json;
+
+use crate::cli::arguments::RunsArguments;
+use crate::cli::exit::Exit;
+use crate::cli::{Failure, Session, load, project};
+use crate::engine::record::RunRecord;
+use crate::report::table::{self, Align};
+use crate::report::units;
+
+pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failure> {
+    let store = load::open_store(&session.global, &project::current_root())?;
+    let found = crate::engine::runs(&store, arguments.limit)?;
+    if session.console.json {
+        let rows = found.iter().map(|(id, record)| json!({ "run": id, "record": record }));
+        session.console.say(&serde_json::Value::Array(rows.collect()).to_string());
+        return Ok(Exit::Ok);
+    }
+    if found.is_empty() {
+        session.console.say("no runs yet; start one with `pipe run pipelines/quickstart.yaml`");
+        return Ok(Exit::Ok);
+    }
+    let rows = found.iter().map(|(id, record)| match record {
+        Some(record) => row(id, record),
+        None => {
+            vec![id.clone(), "?".into(), "killed or still running".into(), String::new(), String::new(), String::new()]
+        }
+    });
+    let heads = ["run (UTC)", "manifest", "end", "executed / hits", "time", "experiment"];
+    session.console.say(&table::render(&heads, &rows.collect::<Vec<_>>(), &[Align::Left; 6]));
+    Ok(Exit::Ok)
+}
+
+fn row(id: &str, record: &RunRecord) -> Vec<String> {
+    let end = if record.interrupted {
+        "interrupted".to_owned()
+    } else if record.failed.is_empty() {
+        record.verdict.map_or_else(|| "done".to_owned(), |verdict| verdict.to_string())
+    } else {
+        format!("failed: {}", record.failed.join(", "))
+    };
+    let experiment = record.experiment.map_or_else(String::new, |id| id.short());
+    let work = format!("{} / {}", record.executed, record.hits);
+    vec![id.to_owned(), record.name.clone(), end, work, units::seconds(record.seconds), experiment]
+}

@@ -1,0 +1,126 @@
+//! What can go wrong in a run, for its operator.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostic;
+use crate::stage::StageError;
+use crate::store::StoreError;
+
+/// A failure of a run or of one of its stages.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A stage did not succeed.
+    #[error("{error}")]
+    Stage {
+        /// The stage.
+        stage: String,
+        /// What it said.
+        error: StageError,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stage did not write what its kind declares.
+    #[error("stage `{stage}` wrote no `{slot}` of the declared kind, which is a defect of its kind")]
+    MissingOutput {
+        /// The stage.
+        stage: String,
+        /// The output.
+        slot: String,
+    },
+    /// A stage wrote what its kind does not declare.
+    #[error("stage `{stage}` wrote `{slot}`, which its kind does not declare: a defect of its kind")]
+    UndeclaredOutput {
+        /// The stage.
+        stage: String,
+        /// The file or folder.
+        slot: String,
+    },
+    /// The same action gave other bytes than before, on the same class of machine.
+    #[error("stage `{stage}` diverged: {} differ from those that run `{run}` stored for the same key", slots.join(", "))]
+    Diverged {
+        /// The stage.
+        stage: String,
+        /// The outputs that differ.
+        slots: Vec<String>,
+        /// The run that made the stored ones.
+        run: String,
+    },
+    /// A file named under `inputs:` was written to after the plan was made.
+    #[error("input `{input}` changed while the run was under way")]
+    InputChanged {
+        /// The input.
+        input: String,
+    },
+    /// An input or output kept being damaged.
+    #[error("`{owner}` was found damaged again after it had been made anew: the disk of the cache is not reliable")]
+    StillDamaged {
+        /// The stage or input.
+        owner: String,
+    },
+    /// A sandbox could not be used.
+    #[error("cannot use `{}`: {source}", path.display())]
+    Sandbox {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An export could not be written.
+    #[error("cannot export to `{path}`: {reason}")]
+    Export {
+        /// The path in the working tree.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A stored record has a form this version does not read.
+    #[error("the record of `{what}` is not readable by this version: {reason}")]
+    Record {
+        /// What it is about.
+        what: String,
+        /// Why not.
+        reason: String,
+    },
+    /// An experiment can't be done again by this version.
+    #[error(
+        "stage `{stage}` was made by epoch {recorded} of its kind; this version has epoch {current} and would give other bytes"
+    )]
+    OtherEpoch {
+        /// The stage.
+        stage: String,
+        /// The epoch recorded.
+        recorded: u32,
+        /// The epoch of this program.
+        current: u32,
+    },
+    /// The manifest kept with an experiment is not valid for this version.
+    #[error("the manifest kept with the experiment is not valid for this version of pipe")]
+    Manifest(Vec<Diagnostic>),
+}
+
+impl EngineError {
+    pub(crate) fn sandbox(path: &Path, source: std::io::Error) -> Self {
+        Self::Sandbox { path: path.to_owned(), source }
+    }
+
+    /// A value of our own that would not serialise: cannot happen with the types there are.
+    pub(crate) fn internal(what: &str, error: &serde_json::Error) -> Self {
+        Self::Record { what: what.to_owned(), reason: error.to_string() }
+    }
+
+    /// What the reader can do, when there is something.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.help(),
+            Self::Diverged { .. } => Some(
+                "either the stage kind is not deterministic (a defect: please report it) or the stored bytes come \
+                 from another version of pipe with the same epoch; `pipe run --force` the stage to see which"
+                    .into(),
+            ),
+            Self::InputChanged { .. } => Some("run again".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What earlier runs did: the log and record of each, and the last action of a stage, to say why it runs now.
+
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use crate::digest::ActionKey;
+use crate::engine::EngineError;
+use crate::engine::event::{Event, Sink, to_json_line};
+use crate::engine::key::Action;
+use crate::engine::record::RunRecord;
+use crate::engine::resolve::feed;
+use crate::engine::why::{Reason, differences};
+use crate::plan::PlannedStage;
+use crate::store::{Lookup, RunFolder, Store, StoreError};
+
+/// How many runs are looked through for the last action of a stage.
+const LOOK_BACK: usize = 200;
+
+/// The events of a run on their way to the caller's sink and to the run folder.
+pub struct RunLog<'a> {
+    folder: Option<RunFolder>,
+    sink: &'a dyn Sink,
+}
+
+impl<'a> RunLog<'a> {
+    /// Makes the run's folder. A store that can't be written still serves hits, so then there is no folder.
+    pub fn start(store: &Store, sink: &'a dyn Sink) -> Result<Self, EngineError> {
+        match store.start_run() {
+            Ok(folder) => Ok(Self { folder: Some(folder), sink }),
+            Err(StoreError::Io { .. }) => Ok(Self { folder: None, sink }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        self.folder.as_ref().map_or("unrecorded", RunFolder::id)
+    }
+
+    /// Keeps what the run came to.
+    pub fn record(&self, store: &Store, record: &RunRecord) -> Result<(), EngineError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let value = serde_json::to_value(record).map_err(|error| EngineError::internal("run", &error))?;
+        Ok(store.put_run(folder.id(), &value)?)
+    }
+}
+
+impl Sink for RunLog<'_> {
+    fn emit(&self, event: &Event) {
+        if let Some(folder) = &self.folder {
+            // A log that can't be written must not stop the work.
+            let _ = folder.append(&to_json_line(event));
+        }
+        self.sink.emit(event);
+    }
+}
+
+/// The last actions of a manifest's stages, read when first asked for.
+pub struct History<'a> {
+    store: &'a Store,
+    name: &'a str,
+    runs: OnceCell<Vec<RunRecord>>,
+}
+
+impl<'a> History<'a> {
+    /// The history of the manifest of that name.
+    pub fn new(store: &'a Store, name: &'a str) -> Self {
+        Self { store, name, runs: OnceCell::new() }
+    }
+
+    /// Why an action that is not stored has to be done.
+    pub fn reasons(&self, stage: &PlannedStage, action: &Action) -> Vec<Reason> {
+        let Some(last) = self.last_action(stage.name.as_str()) else { return vec![Reason::NeverRan] };
+        let found = differences(&last, action, |port, index| feed(stage, port, index));
+        if found.is_empty() { vec![Reason::Evicted] } else { found }
+    }
+
+    /// The action a stage of that name had in the latest run that knew it.
+    pub fn last_action(&self, stage: &str) -> Option<Action> {
+        let runs = self.runs.get_or_init(|| of_manifest(self.store, self.name));
+        let key = runs.iter().find_map(|run| run.keys.get(stage))?;
+        self.action(key)
+    }
+
+    fn action(&self, key: &ActionKey) -> Option<Action> {
+        match self.store.action(key) {
+            Ok(Lookup::Found(value)) => serde_json::from_value(value).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// The latest runs of a manifest, newest first. History explains; it decides nothing, so what can't be read is left out.
+fn of_manifest(store: &Store, name: &str) -> Vec<RunRecord> {
+    let ids = store.runs().unwrap_or_default();
+    let latest = ids.iter().rev().take(LOOK_BACK);
+    latest.filter_map(|id| read(store, id)).filter(|run| run.name == name).collect()
+}
+
+fn read(store: &Store, id: &str) -> Option<RunRecord> {
+    match store.run(id) {
+        Ok(Lookup::Found(value)) => serde_json::from_value::<RunRecord>(value).ok(),
+        _ => None,
+    }
+}
+
+/// The latest runs, newest first: id, and its record unless the run was killed or is still going on.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn runs(store: &Store, limit: usize) -> Result<Vec<(String, Option<RunRecord>)>, EngineError> {
+    let ids = store.runs()?;
+    Ok(ids.iter().rev().take(limit).map(|id| (id.clone(), read(store, id))).collect())
+}
+
+/// A record of the store in its type.
+pub fn typed<T: serde::de::DeserializeOwned>(what: &str, value: Value) -> Result<T, EngineError> {
+    serde_json::from_value(value).map_err(|error| EngineError::internal(what, &error))
+}

@@ -1,0 +1,197 @@
+//! The loop everybody reads first: what of a plan is stored is used, what is missing is run, and the whole is recorded.
+//!
+//! ```text
+//! per stage, as soon as its upstream is done:
+//!   action ← kind, epoch, settings, input digests, backend        (key.rs)
+//!   stored and whole?  → hit                                      (resolve.rs)
+//!   else               → claim, sandbox, run, adopt, commit       (execute.rs)
+//! then exports, the experiment record, the run record             (exports.rs, record.rs)
+//! ```
+//! Independent stages run in parallel within a budget of cores; a stage that does floating-point work takes them all.
+//! The engine never prints: it emits events. It knows `dyn Stage`, never a concrete stage.
+
+mod error;
+mod execute;
+mod exports;
+mod history;
+mod numerics_class;
+mod preview;
+mod reproduce;
+mod resolve;
+mod schedule;
+
+pub mod event;
+pub mod key;
+pub mod record;
+pub mod why;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use error::EngineError;
+pub use history::{runs, typed};
+pub use preview::{PreviewedStage, StagePreview, preview};
+pub use reproduce::{Comparison, ReproducedStage, Reproduction, reproduce};
+
+use crate::artifact::{Content, Verdict};
+use crate::digest::{Digest, ExperimentId};
+use crate::engine::event::{Event, Sink};
+use crate::engine::history::RunLog;
+use crate::engine::record::{ExperimentRecord, RECORD_VERSION, RunRecord, StageRecord, experiment_id, worst};
+use crate::engine::schedule::Schedule;
+use crate::plan::Plan;
+use crate::stage::Cancel;
+use crate::store::{Lookup, Store};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The project's root: where exports go.
+    pub project: PathBuf,
+    /// The manifest as it was read, for the record.
+    pub manifest: ManifestCopy,
+    /// Whether the plan is all of the manifest; a part of it is no experiment.
+    pub whole: bool,
+    /// Stages to run even if their results are stored.
+    pub force: BTreeSet<String>,
+    /// The budget of cores.
+    pub cores: NonZeroUsize,
+}
+
+/// The manifest as it was read, kept so that an experiment can be done again from the store alone.
+#[derive(Debug, Clone)]
+pub struct ManifestCopy {
+    /// Its path, for people.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+    /// `-p` overrides, name to YAML text.
+    pub overrides: BTreeMap<String, String>,
+    /// The backend chosen on the command line.
+    pub backend: Option<crate::device::Backend>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct RunSummary {
+    /// The run's id.
+    pub run: String,
+    /// The experiment, when every stage succeeded.
+    pub experiment: Option<ExperimentId>,
+    /// The worst verdict of all gates.
+    pub verdict: Option<Verdict>,
+    /// What each stage gave, in topological order; failed and skipped ones are absent.
+    pub stages: Vec<StageRecord>,
+    /// Stages that ran.
+    pub executed: usize,
+    /// Stages served from the store.
+    pub hits: usize,
+    /// Stages that failed, with the error.
+    pub failures: Vec<(String, EngineError)>,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+}
+
+/// Runs a plan: only what is not stored.
+///
+/// # Errors
+/// When the store fails as a whole. A failed stage is part of the summary, not an error.
+pub fn run(
+    plan: &Plan,
+    store: &Store,
+    options: &RunOptions,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<RunSummary, EngineError> {
+    let started = Instant::now();
+    let log = RunLog::start(store, sink)?;
+    let (run, sink): (String, &dyn Sink) = (log.run().to_owned(), &log);
+    let (name, stages) = (plan.name().to_owned(), plan.order().len());
+    sink.emit(&Event::RunStarted { run: run.clone(), name, plan: plan.id(), stages });
+
+    let finished = Schedule::new(plan, store, options, sink, cancel, &run).drive()?;
+    let verdict = worst(finished.products.values().filter_map(|record| record.outcome.verdict));
+    let complete = finished.products.len() == plan.order().len();
+    let records: Vec<StageRecord> = plan.order().iter().filter_map(|id| finished.products.get(id).cloned()).collect();
+    let experiment = (complete && options.whole).then(|| experiment_id(plan.id(), &records, verdict));
+    let failures = finished.failures;
+    let summary = RunSummary {
+        run,
+        experiment,
+        verdict,
+        executed: finished.executed,
+        hits: records.len() - finished.executed,
+        stages: records,
+        failures,
+        interrupted: cancel.is_requested(),
+    };
+    if let Some(id) = experiment {
+        exports::swap_in(plan, store, options, &finished.products, verdict, sink)?;
+        record_experiment(id, plan, store, options, &summary)?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    log.record(store, &run_record(plan, options, &summary, seconds))?;
+    sink.emit(&Event::RunFinished {
+        run: summary.run.clone(),
+        experiment,
+        verdict,
+        executed: summary.executed,
+        hits: summary.hits,
+        failed: summary.failures.len(),
+        seconds,
+        interrupted: summary.interrupted,
+    });
+    Ok(summary)
+}
+
+/// Keeps a complete run under its id, once.
+fn record_experiment(
+    id: ExperimentId,
+    plan: &Plan,
+    store: &Store,
+    options: &RunOptions,
+    summary: &RunSummary,
+) -> Result<(), EngineError> {
+    if matches!(store.experiment(&id)?, Lookup::Found(_)) {
+        return Ok(());
+    }
+    let manifest: Digest = store.put_bytes(options.manifest.text.as_bytes())?;
+    let inputs: BTreeMap<String, Content> =
+        plan.inputs().map(|input| (input.name.to_string(), input.content)).collect();
+    let record = ExperimentRecord {
+        version: RECORD_VERSION,
+        id,
+        name: plan.name().to_owned(),
+        manifest_path: options.manifest.path.clone(),
+        manifest,
+        overrides: options.manifest.overrides.clone(),
+        backend: options.manifest.backend,
+        inputs,
+        plan: plan.id(),
+        stages: summary.stages.clone(),
+        verdict: summary.verdict,
+        run: summary.run.clone(),
+    };
+    let value = serde_json::to_value(&record).map_err(|error| EngineError::internal("experiment", &error))?;
+    store.put_experiment(&id, &value)?;
+    Ok(())
+}
+
+fn run_record(plan: &Plan, options: &RunOptions, summary: &RunSummary, seconds: f64) -> RunRecord {
+    RunRecord {
+        version: RECORD_VERSION,
+        run: summary.run.clone(),
+        name: plan.name().to_owned(),
+        manifest_path: options.manifest.path.clone(),
+        seconds,
+        keys: summary.stages.iter().map(|stage| (stage.name.clone(), stage.key)).collect(),
+        experiment: summary.experiment,
+        verdict: summary.verdict,
+        executed: summary.executed,
+        hits: summary.hits,
+        failed: summary.failures.iter().map(|(name, _)| name.clone()).collect(),
+        interrupted: summary.interrupted,
+    }
+}

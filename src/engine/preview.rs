@@ -1,0 +1,81 @@
+//! What a run would do, without doing it: for `plan`, `why` and `run --dry-run`.
+//!
+//! Behind a stage that would run nothing is certain, since its bytes may come out as before; such stages say so.
+
+use std::collections::BTreeMap;
+
+use crate::engine::EngineError;
+use crate::engine::history::History;
+use crate::engine::record::StageRecord;
+use crate::engine::resolve::{Products, Stored, action, look_up};
+use crate::engine::why::Reason;
+use crate::plan::{Plan, StageId};
+use crate::store::Store;
+
+/// What would become of one stage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StagePreview {
+    /// Its result is stored.
+    Hit(Box<StageRecord>),
+    /// It would run.
+    Run(Vec<Reason>),
+}
+
+/// One stage of a preview.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreviewedStage {
+    /// The stage's name.
+    pub name: String,
+    /// What would become of it.
+    pub preview: StagePreview,
+}
+
+/// Looks at every stage in topological order.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, EngineError> {
+    let history = History::new(store, plan.name());
+    let mut products = Products::new();
+    let mut running: BTreeMap<StageId, String> = BTreeMap::new();
+    let mut previews = Vec::with_capacity(plan.order().len());
+    for id in plan.order() {
+        let stage = plan.stage(*id);
+        let name = stage.name.to_string();
+        let upstream: Vec<Reason> = plan
+            .upstream(*id)
+            .iter()
+            .filter_map(|upstream| running.get(upstream))
+            .map(|stage| Reason::UpstreamRuns { stage: stage.clone() })
+            .collect();
+        let preview = if upstream.is_empty() {
+            let action = action(plan, stage, &products, store)?;
+            match look_up(stage, &action, store)? {
+                Stored::Hit(record) => StagePreview::Hit(record),
+                Stored::Miss(Some(reason), _) => StagePreview::Run(vec![reason]),
+                Stored::Miss(None, _) => StagePreview::Run(history.reasons(stage, &action)),
+            }
+        } else {
+            StagePreview::Run(own_changes(&history, stage, plan).into_iter().chain(upstream).collect())
+        };
+        match &preview {
+            StagePreview::Hit(record) => drop(products.insert(*id, (**record).clone())),
+            StagePreview::Run(_) => drop(running.insert(*id, name.clone())),
+        }
+        previews.push(PreviewedStage { name, preview });
+    }
+    Ok(previews)
+}
+
+/// What changed about a stage itself, while its inputs are not known yet.
+fn own_changes(history: &History<'_>, stage: &crate::plan::PlannedStage, plan: &Plan) -> Vec<Reason> {
+    let Some(last) = history.last_action(stage.name.as_str()) else { return vec![Reason::NeverRan] };
+    let mut now = last.clone();
+    stage.stage.kind().clone_into(&mut now.kind);
+    now.epoch = stage.stage.epoch();
+    now.config = stage.config.keyed.clone();
+    if now.backend.is_some() {
+        now.backend = Some(plan.device().backend);
+    }
+    crate::engine::why::differences(&last, &now, |port, _| crate::engine::why::Feed::Input(port.to_owned()))
+}

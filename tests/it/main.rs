@@ -1,0 +1,30 @@
+//! The one integration test binary: each further one would link burn again.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on fails")]
+
+mod architecture;
+mod chat_template_fixtures;
+mod chat_template_hostile;
+mod clean_harness;
+mod clean_stage;
+mod eval_reports;
+mod eval_stage;
+mod gate_rules;
+mod gate_stage;
+mod manifest_hostile;
+mod manifest_invalid;
+mod manifest_kinds;
+mod manifest_schema;
+mod model;
+mod pipeline;
+mod plan_id;
+mod plan_valid;
+mod render_mask;
+mod render_stages;
+mod render_support;
+mod stage_run;
+mod store_commit;
+mod store_crash;
+mod store_damage;
+mod store_disk;
+mod tokenizer_files;
