@@ -5,8 +5,8 @@
 //! is a comment only outside strings.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,9 @@ use crate::diagnostic::Diagnostic;
 use crate::stage::{ConfigIssue, Input, Numerics, Outcome, Progress, StageContext, StageError, StageKind};
 use crate::text::clean::{CleanError, HeldOutCounts, Merge, Outputs, Rules, Statistics, clean_source, read_held_out};
 use crate::text::overlap::HeldOut;
+
+/// How much is read between two reports of progress.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// The `clean` stage kind.
 pub struct Clean;
@@ -190,11 +193,16 @@ fn clean_sources(rules: &Rules, merge: &mut Merge, context: &StageContext<'_>) -
     let size = |input: &Input| fs::metadata(&input.path).map(|metadata| metadata.len());
     let total = sources.iter().map(size).sum::<Result<u64, _>>().ok();
     let mut before = 0;
+    let tell = |done| context.observer.progress(Progress { done, total, unit: "bytes", fields: Vec::new() });
     for input in sources {
         merge.begin_source(&input.label);
+        let told = AtomicU64::new(0);
         let progress = |done: u64| {
-            context.observer.progress(Progress { done: before + done, total, unit: "bytes", fields: Vec::new() });
-            if context.cancel.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if done >= told.load(Ordering::Relaxed) + PROGRESS_BYTES {
+                told.store(done, Ordering::Relaxed);
+                tell(before + done);
+            }
+            context.flow()
         };
         clean_source(&input.path, rules, merge, &progress).map_err(|error| match error {
             CleanError::Stopped => StageError::Cancelled,
@@ -202,6 +210,7 @@ fn clean_sources(rules: &Rules, merge: &mut Merge, context: &StageContext<'_>) -
             CleanError::Write(error) => StageError::io(&context.output_folder, &error),
         })?;
         before += size(input).unwrap_or(0);
+        tell(before);
     }
     Ok(())
 }

@@ -5,7 +5,10 @@
 mod architecture;
 mod chat_template_fixtures;
 mod chat_template_hostile;
+mod clean_formats;
 mod clean_harness;
+mod clean_hostile;
+mod clean_properties;
 mod clean_stage;
 mod eval_reports;
 mod eval_stage;

@@ -49,7 +49,7 @@ fn query_parameter() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::formats::{Problems, RecordWriter, convert};
+    use crate::text::formats::{LastTools, Problems, RecordWriter, convert};
     use crate::text::jsonl::{Notes, Tape, parse_line};
     use crate::text::record::Record;
 
@@ -88,7 +88,8 @@ mod tests {
         parse_line(row, &mut tape, &mut Notes::default()).expect("JSON");
         let (mut record, mut passages) = (Vec::new(), Vec::new());
         let root = tape.root(row).expect("a row");
-        convert(root, RecordWriter::new(&mut record, &mut passages), &mut problems).expect("a known format");
+        convert(root, RecordWriter::new(&mut record, &mut passages), &mut problems, &mut LastTools::default())
+            .expect("a known format");
         match serde_json::from_slice(&record).expect("a record") {
             Record::Conversation(conversation) => conversation,
             Record::Text(text) => panic!("`{text}` is no conversation"),
