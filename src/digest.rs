@@ -242,7 +242,9 @@ impl Canonical {
             Self::List(items) => {
                 out.push(b'l');
                 write_length(out, items.len());
-                items.iter().for_each(|item| item.write(out));
+                for item in items {
+                    item.write(out);
+                }
             }
             Self::Map(entries) => {
                 out.push(b'm');

@@ -287,7 +287,6 @@ impl StageContext<'_> {
     }
 
     /// The same, for observers of the model room.
-    #[must_use]
     pub fn flow(&self) -> ControlFlow<()> {
         if self.cancel.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

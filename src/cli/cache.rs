@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::arguments::CacheVerb;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load, project};
 use crate::report::table::{self, Align};
@@ -20,23 +21,23 @@ pub fn cache(verb: CacheVerb, session: &Session) -> Result<Exit, Failure> {
 fn stat(store: &Store, session: &Session) -> Result<Exit, Failure> {
     let usage = store.stat()?;
     if session.console.json {
-        session.console.say(&serde_json::to_string(&usage).unwrap_or_default());
+        say(&serde_json::to_string(&usage).unwrap_or_default());
         return Ok(Exit::Ok);
     }
     let row =
         |usage: &ClassUsage| vec![usage.class.name().to_owned(), usage.count.to_string(), units::bytes(usage.bytes)];
     let rows: Vec<Vec<String>> = usage.classes.iter().map(row).collect();
-    session.console.say(&format!("{}\n", store.path().display()));
-    session.console.say(&table::render(&["what", "files", "bytes"], &rows, &[Align::Left, Align::Right, Align::Right]));
+    say(&format!("{}\n", store.path().display()));
+    say(&table::render(&["what", "files", "bytes"], &rows, &[Align::Left, Align::Right, Align::Right]));
     Ok(Exit::Ok)
 }
 
 fn verify(store: &Store, session: &Session) -> Result<Exit, Failure> {
     let report = store.verify(&|_| {})?;
     if session.console.json {
-        session.console.say(&as_json(&report).to_string());
+        say(&as_json(&report).to_string());
     } else {
-        session.console.say(&page(&report));
+        say(&page(&report));
     }
     Ok(if report.is_clean() { Exit::Ok } else { Exit::StoreCorrupt })
 }

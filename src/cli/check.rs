@@ -1,6 +1,7 @@
 //! `pipe check`: everything that is wrong with some manifests.
 
 use crate::cli::arguments::{CheckArguments, ManifestArguments};
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
 
@@ -16,7 +17,7 @@ pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Fail
         match load::load(&one, session) {
             Ok(loaded) if !session.console.quiet => {
                 let (path, stages) = (manifest.display(), loaded.plan.order().len());
-                session.console.say(&format!("ok  {path}: {stages} stages, plan {}", loaded.plan.id().short()));
+                say(&format!("ok  {path}: {stages} stages, plan {}", loaded.plan.id().short()));
             }
             Ok(_) => {}
             Err(Failure::Diagnostics(diagnostics)) => found.extend(diagnostics),

@@ -26,7 +26,7 @@ impl Console {
         Self { json: global.json, quiet: global.quiet, when: global.color }
     }
 
-    fn colour(&self, is_terminal: bool) -> bool {
+    fn colour(self, is_terminal: bool) -> bool {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match self.when {
@@ -38,45 +38,44 @@ impl Console {
 
     /// How progress on stderr looks.
     #[must_use]
-    pub fn terminal_style(&self) -> TerminalStyle {
+    pub fn terminal_style(self) -> TerminalStyle {
         let is_terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         TerminalStyle { live: is_terminal && !dumb && !self.quiet, colour: self.colour(is_terminal), quiet: self.quiet }
     }
 
-    /// Writes to stdout.
-    pub fn say(&self, text: &str) {
-        let mut out = io::stdout().lock();
-        // Whoever closed the pipe has read enough.
-        let _ = out
-            .write_all(text.as_bytes())
-            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-    }
-
-    /// Writes to stderr.
-    pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
-    }
-
-    /// Shows what is wrong in somebody's text, all of it; returns how many errors there are.
-    pub fn diagnose(&self, found: &[Diagnostic]) {
+    /// Shows what is wrong in somebody's text, all of it.
+    pub fn diagnose(self, found: &[Diagnostic]) {
         let colour = self.colour(io::stderr().is_terminal());
         for diagnostic in found {
-            self.note(&diagnostics::render(diagnostic, colour));
+            note(&diagnostics::render(diagnostic, colour));
         }
     }
 
     /// Shows an error with its chain of causes and what to do about it.
-    pub fn fail(&self, error: &EngineError) {
+    pub fn fail(self, error: &EngineError) {
         match error {
             EngineError::Manifest(found) | EngineError::Stage { error: StageError::Data(found), .. } => {
                 self.diagnose(found);
-                self.note(&format!("error: {error}"));
+                note(&format!("error: {error}"));
             }
-            _ => self.note(&format!("error: {error}")),
+            _ => note(&format!("error: {error}")),
         }
         if let Some(help) = error.help() {
-            self.note(&format!("  help: {help}"));
+            note(&format!("  help: {help}"));
         }
     }
+}
+
+/// Writes to stdout.
+pub fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    // Whoever closed the pipe has read enough.
+    let _ =
+        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+}
+
+/// Writes to stderr.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

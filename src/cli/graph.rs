@@ -1,6 +1,7 @@
 //! `pipe graph`: the stages and their edges, drawn.
 
 use crate::cli::arguments::{GraphArguments, GraphFormat};
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
 use crate::report::graph as draw;
@@ -12,6 +13,6 @@ pub fn graph(arguments: &GraphArguments, session: &Session) -> Result<Exit, Fail
         GraphFormat::Mermaid => draw::mermaid(&loaded.plan),
         GraphFormat::Dot => draw::dot(&loaded.plan),
     };
-    session.console.say(&text);
+    say(&text);
     Ok(Exit::Ok)
 }

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use crate::cli::Failure;
 use crate::cli::arguments::InitArguments;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session};
 
-pub fn init(arguments: &InitArguments, session: &Session) -> Result<Exit, Failure> {
+pub fn init(arguments: &InitArguments) -> Result<Exit, Failure> {
     let path = &arguments.manifest;
     let failed = |error: std::io::Error| Failure::Usage(format!("cannot write `{}`: {error}", path.display()));
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -14,6 +15,6 @@ pub fn init(arguments: &InitArguments, session: &Session) -> Result<Exit, Failur
     }
     let mut file = std::fs::File::create_new(path).map_err(failed)?;
     file.write_all(crate::manifest::STARTER.as_bytes()).map_err(failed)?;
-    session.console.say(&format!("wrote {0}\nnext: edit its inputs, then `pipe check {0}`", path.display()));
+    say(&format!("wrote {0}\nnext: edit its inputs, then `pipe check {0}`", path.display()));
     Ok(Exit::Ok)
 }

@@ -7,6 +7,7 @@ use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
 use crate::cli::project;
 use crate::cli::{Failure, Session};
+use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
 use crate::engine::{EngineError, ManifestCopy, typed};
@@ -37,6 +38,7 @@ pub fn load(arguments: &ManifestArguments, session: &Session) -> Result<Loaded, 
     let name = path.display().to_string();
     let mut manifest = manifest::read(&name, &bytes, &overrides)?;
     manifest.backend = arguments.backend.unwrap_or(manifest.backend);
+    check_backend(manifest.backend)?;
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
     let whole = Planner { kinds: registry(), project: &root, digest: &digest }.plan(&manifest)?;
     let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
@@ -47,6 +49,14 @@ pub fn load(arguments: &ManifestArguments, session: &Session) -> Result<Loaded, 
         backend: arguments.backend,
     };
     Ok(Loaded { root, store, plan, manifest: copy })
+}
+
+fn check_backend(backend: Backend) -> Result<(), Failure> {
+    if backend.is_built_in() {
+        return Ok(());
+    }
+    let build = format!("build one that has it with `cargo build --release --features {backend}`");
+    Err(Failure::Usage(format!("backend is `{backend}`, which this binary was built without; {build}")))
 }
 
 fn overrides(params: &[String]) -> Result<Vec<Override>, Failure> {

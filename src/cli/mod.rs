@@ -24,6 +24,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::arguments::{Arguments, Global, Verb};
 use crate::cli::console::Console;
+use crate::cli::console::note;
 use crate::cli::exit::Exit;
 use crate::diagnostic::Diagnostic;
 use crate::engine::EngineError;
@@ -99,8 +100,8 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Show(arguments) => show::show(arguments, session),
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Cache(arguments) => cache::cache(arguments.verb, session),
-        Verb::Schema => schema::schema(session),
-        Verb::Init(arguments) => init::init(arguments, session),
+        Verb::Schema => Ok(schema::schema()),
+        Verb::Init(arguments) => init::init(arguments),
     }
 }
 
@@ -109,11 +110,11 @@ impl Session {
         match failure {
             Failure::Diagnostics(found) => {
                 self.console.diagnose(&found);
-                self.console.note(&load::count(&found));
+                note(&load::count(&found));
                 Exit::Usage
             }
             Failure::Usage(message) => {
-                self.console.note(&format!("error: {message}"));
+                note(&format!("error: {message}"));
                 Exit::Usage
             }
             Failure::Engine(error) => {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::arguments::ManifestArguments;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
 use crate::engine::{PreviewedStage, StagePreview, preview};
@@ -15,14 +16,14 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
     if session.console.json {
         let stages = previews.iter().map(as_json).collect::<Vec<_>>();
         let document = json!({ "version": 1, "name": loaded.plan.name(), "plan": loaded.plan.id(), "stages": stages });
-        session.console.say(&document.to_string());
+        say(&document.to_string());
         return Ok(Exit::Ok);
     }
     let rows: Vec<Vec<String>> = previews.iter().map(row).collect();
-    session.console.say(&format!("{} · plan {}\n", loaded.plan.name(), loaded.plan.id().short()));
-    session.console.say(&table::render(&["stage", "", "why"], &rows, &[Align::Left; 3]));
+    say(&format!("{} · plan {}\n", loaded.plan.name(), loaded.plan.id().short()));
+    say(&table::render(&["stage", "", "why"], &rows, &[Align::Left; 3]));
     let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_))).count();
-    session.console.say(&match runs {
+    say(&match runs {
         0 => "\nnothing would run".to_owned(),
         runs => format!("\n{runs} of {} stages would run", previews.len()),
     });

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::arguments::ReproduceArguments;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load, project, run};
 use crate::engine::{Comparison, Reproduction};
@@ -16,9 +17,9 @@ pub fn reproduce(arguments: &ReproduceArguments, session: &Session) -> Result<Ex
     let reproduction = crate::engine::reproduce(&record, &plan, &store, &*sink, &session.cancel)?;
     drop(sink);
     if session.console.json {
-        session.console.say(&as_json(&reproduction).to_string());
+        say(&as_json(&reproduction).to_string());
     } else {
-        session.console.say(&page(&reproduction, &record.id.short()));
+        say(&page(&reproduction, &record.id.short()));
     }
     Ok(if reproduction.has_diverged() { Exit::Diverged } else { Exit::Ok })
 }

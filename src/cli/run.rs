@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use crate::artifact::{ArtifactKind, Verdict};
 use crate::cli::arguments::RunArguments;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
 use crate::diagnostic::nearest;
@@ -60,7 +61,7 @@ fn show_verdicts(summary: &RunSummary, store: &Store, session: &Session) -> Resu
         }
         for output in stage.outputs.values().filter(|output| output.kind == ArtifactKind::Verdict) {
             let bytes = store.read(output.content.digest())?;
-            session.console.say(&verdict::render(&stage.name, &bytes));
+            say(&verdict::render(&stage.name, &bytes));
         }
     }
     Ok(())

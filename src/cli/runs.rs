@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::arguments::RunsArguments;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load, project};
 use crate::engine::record::RunRecord;
@@ -14,11 +15,11 @@ pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failur
     let found = crate::engine::runs(&store, arguments.limit)?;
     if session.console.json {
         let rows = found.iter().map(|(id, record)| json!({ "run": id, "record": record }));
-        session.console.say(&serde_json::Value::Array(rows.collect()).to_string());
+        say(&serde_json::Value::Array(rows.collect()).to_string());
         return Ok(Exit::Ok);
     }
     if found.is_empty() {
-        session.console.say("no runs yet; start one with `pipe run pipelines/quickstart.yaml`");
+        say("no runs yet; start one with `pipe run pipelines/quickstart.yaml`");
         return Ok(Exit::Ok);
     }
     let rows = found.iter().map(|(id, record)| match record {
@@ -28,7 +29,7 @@ pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failur
         }
     });
     let heads = ["run (UTC)", "manifest", "end", "executed / hits", "time", "experiment"];
-    session.console.say(&table::render(&heads, &rows.collect::<Vec<_>>(), &[Align::Left; 6]));
+    say(&table::render(&heads, &rows.collect::<Vec<_>>(), &[Align::Left; 6]));
     Ok(Exit::Ok)
 }
 

@@ -1,6 +1,7 @@
 //! `pipe show`: an experiment or a run, by any prefix of its id that is unique.
 
 use crate::cli::arguments::ShowArguments;
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load, project};
 use crate::engine::record::{ExperimentRecord, StageRecord};
@@ -14,25 +15,25 @@ pub fn show(arguments: &ShowArguments, session: &Session) -> Result<Exit, Failur
         Ok(record) => {
             let text =
                 if session.console.json { serde_json::to_string(&record).unwrap_or_default() } else { page(&record) };
-            session.console.say(&text);
+            say(&text);
             Ok(Exit::Ok)
         }
         Err(Failure::Engine(crate::engine::EngineError::Store(StoreError::NotFound { .. }))) => {
-            show_run(&store, &arguments.id, session)
+            show_run(&store, &arguments.id)
         }
         Err(failure) => Err(failure),
     }
 }
 
 /// A run's events, as they were written.
-fn show_run(store: &Store, id: &str, session: &Session) -> Result<Exit, Failure> {
+fn show_run(store: &Store, id: &str) -> Result<Exit, Failure> {
     let run = store.find_run(id).map_err(|_| {
         Failure::Usage(format!(
             "neither an experiment nor a run has an id beginning with `{id}`; `pipe runs` lists them"
         ))
     })?;
     for line in store.events(&run)?.lines {
-        session.console.say(&line);
+        say(&line);
     }
     Ok(Exit::Ok)
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::arguments::{ManifestArguments, WhyArguments};
+use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
 use crate::diagnostic::nearest;
@@ -23,27 +24,27 @@ pub fn why(arguments: &WhyArguments, session: &Session) -> Result<Exit, Failure>
     };
     match &stage.preview {
         StagePreview::Hit(record) if session.console.json => {
-            session.console.say(&json!({ "stage": wanted, "would": "hit", "key": record.key }).to_string());
+            say(&json!({ "stage": wanted, "would": "hit", "key": record.key }).to_string());
         }
         StagePreview::Run(reasons) if session.console.json => {
-            session.console.say(&json!({ "stage": wanted, "would": "run", "reasons": reasons }).to_string());
+            say(&json!({ "stage": wanted, "would": "run", "reasons": reasons }).to_string());
         }
         StagePreview::Hit(record) => {
             let saved = units::seconds(record.seconds);
-            session.console.say(&format!("`{wanted}` would not run: its result is stored (saves {saved})"));
+            say(&format!("`{wanted}` would not run: its result is stored (saves {saved})"));
         }
-        StagePreview::Run(reasons) => explain(wanted, reasons, &previews, session),
+        StagePreview::Run(reasons) => explain(wanted, reasons, &previews),
     }
     Ok(Exit::Ok)
 }
 
 /// The stage's own reasons, then those of the stages that make it run, down to the first cause.
-fn explain(wanted: &str, reasons: &[Reason], previews: &[PreviewedStage], session: &Session) {
-    session.console.say(&format!("`{wanted}` would run:"));
+fn explain(wanted: &str, reasons: &[Reason], previews: &[PreviewedStage]) {
+    say(&format!("`{wanted}` would run:"));
     let mut waiting: Vec<(usize, Reason)> = reasons.iter().rev().map(|reason| (1, reason.clone())).collect();
     let mut told = vec![wanted.to_owned()];
     while let Some((depth, reason)) = waiting.pop() {
-        session.console.say(&format!("{}- {reason}", "  ".repeat(depth)));
+        say(&format!("{}- {reason}", "  ".repeat(depth)));
         let Reason::UpstreamRuns { stage } = &reason else { continue };
         if told.contains(stage) {
             continue;

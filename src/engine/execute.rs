@@ -221,12 +221,12 @@ fn commit(
     let mut record = ResultRecord::new(key, &job.action.kind, stored.collect(), outcome_value, job.run);
     record.numerics_class.clone_from(&numerics_class);
     record.seconds = seconds;
-    if let Committed::Diverged { existing } = store.commit(job.action, &record)? {
-        if existing.numerics_class == numerics_class {
-            let differs = |slot: &&String| existing.outputs.get(*slot) != record.outputs.get(*slot);
-            let slots: Vec<String> = record.outputs.keys().filter(differs).cloned().collect();
-            return Err(EngineError::Diverged { stage, slots, run: existing.run.clone() });
-        }
+    if let Committed::Diverged { existing } = store.commit(job.action, &record)?
+        && existing.numerics_class == numerics_class
+    {
+        let differs = |slot: &&String| existing.outputs.get(*slot) != record.outputs.get(*slot);
+        let slots: Vec<String> = record.outputs.keys().filter(differs).cloned().collect();
+        return Err(EngineError::Diverged { stage, slots, run: existing.run.clone() });
     }
     Ok(StageRecord {
         name: stage,

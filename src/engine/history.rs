@@ -115,6 +115,9 @@ pub fn runs(store: &Store, limit: usize) -> Result<Vec<(String, Option<RunRecord
 }
 
 /// A record of the store in its type.
+///
+/// # Errors
+/// [`EngineError::Record`] when it has another form.
 pub fn typed<T: serde::de::DeserializeOwned>(what: &str, value: Value) -> Result<T, EngineError> {
     serde_json::from_value(value).map_err(|error| EngineError::internal(what, &error))
 }

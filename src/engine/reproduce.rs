@@ -176,7 +176,7 @@ fn first_difference(store: &Store, old: Content, new: Content, fresh: &Path) -> 
 
 fn first_differing_byte(old: &[u8], new: &[u8]) -> String {
     let at = old.iter().zip(new).position(|(old, new)| old != new).unwrap_or(old.len().min(new.len()));
-    let line = old[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = old[..at].split(|byte| *byte == b'\n').count();
     format!("first difference at byte {at}, line {line} ({} bytes recorded, {} now)", old.len(), new.len())
 }
 

@@ -114,7 +114,7 @@ impl<'a> Schedule<'a> {
             }
             // A running job holds a sender, so the channel is open.
             let Ok((id, end)) = receiver.recv() else { return Ok(()) };
-            self.take(id, end)?;
+            self.take(id, end);
         }
     }
 
@@ -241,7 +241,7 @@ impl<'a> Schedule<'a> {
         });
     }
 
-    fn take(&mut self, id: StageId, end: JobEnd) -> Result<(), EngineError> {
+    fn take(&mut self, id: StageId, end: JobEnd) {
         let name = self.plan.stage(id).name.to_string();
         match end {
             JobEnd::Executed(record) => {
@@ -253,13 +253,12 @@ impl<'a> Schedule<'a> {
                 self.done(id, *record);
             }
             JobEnd::Hit(record) => self.hit(id, *record),
-            JobEnd::InputDamaged { producer, message } => self.remake(id, producer, message)?,
+            JobEnd::InputDamaged { producer, message } => self.remake(id, producer, message),
             JobEnd::Cancelled => {
                 self.states.insert(id, State::Skipped);
             }
             JobEnd::Failed(error) => self.fail(id, error),
         }
-        Ok(())
     }
 
     fn hit(&mut self, id: StageId, record: StageRecord) {
@@ -293,7 +292,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Damaged bytes are made again: by their stage, or from the input's file; then the reader is tried again.
-    fn remake(&mut self, reader: StageId, producer: Option<StageId>, message: String) -> Result<(), EngineError> {
+    fn remake(&mut self, reader: StageId, producer: Option<StageId>, message: String) {
         let owner = match producer {
             Some(producer) => self.plan.stage(producer).name.to_string(),
             None => self.input_names(reader),
@@ -303,7 +302,7 @@ impl<'a> Schedule<'a> {
         *remakes += 1;
         if *remakes > MAX_REMAKES {
             self.fail(reader, EngineError::StillDamaged { owner });
-            return Ok(());
+            return;
         }
         self.states.insert(reader, State::Waiting { force: false });
         if let Some(producer) = producer {
@@ -312,7 +311,6 @@ impl<'a> Schedule<'a> {
         } else {
             self.inputs_kept = false;
         }
-        Ok(())
     }
 
     fn input_names(&self, reader: StageId) -> String {

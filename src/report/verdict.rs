@@ -1,5 +1,7 @@
 //! A gate's verdict for the terminal: which rule, on what, by how much, because of which examples.
 
+use std::fmt::Write;
+
 use crate::artifact::Verdict;
 use crate::report::table::{self, Align};
 use crate::stages::gate::{GateVerdict, TableRow, table as rows_of};
@@ -21,7 +23,8 @@ fn page(stage: &str, verdict: &GateVerdict) -> String {
     let mut text = format!("\n{stage} · {}\n{}", verdict.verdict, table::render(&heads, &rows, &columns));
     for check in checks.iter().filter(|check| check.outcome != Verdict::Passed) {
         for example in &check.examples {
-            text.push_str(&format!("\n  {}: {example}", check.rule));
+            // Writing to a string never fails.
+            let _ = write!(text, "\n  {}: {example}", check.rule);
         }
     }
     text

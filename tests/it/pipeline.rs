@@ -280,7 +280,7 @@ fn a_run_killed_in_training_completes_later_as_the_undisturbed_experiment() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let is_training = || {
         let events = fs::read_to_string(project.path("events.jsonl")).unwrap();
         events.lines().any(|line| line.contains("\"stage_progress\"") && line.contains("\"train\""))
@@ -344,16 +344,14 @@ fn what_is_wrong_on_the_command_line_exits_2_and_says_what_would_be_right() {
 #[test]
 fn a_backend_that_is_not_built_says_how_to_build_it() {
     let project = Project::new();
-    let output = project.pipe(&["run", "pipelines/small.yaml", "--backend", "wgpu"]);
-    if output.status.code() == Some(0) {
-        eprintln!("skipped: this binary has the wgpu backend");
-        return;
-    }
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--features wgpu"));
+    let built_in = cfg!(feature = "wgpu");
+    let output = project.pipe(&["run", "pipelines/small.yaml", "--backend", "wgpu", "clean"]);
+    let names_the_feature = String::from_utf8_lossy(&output.stderr).contains("--features wgpu");
+    assert!(built_in || names_the_feature, "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn a_cache_that_can_not_be_written_still_serves_hits() {
+fn a_cache_that_can_not_be_made_is_named_in_the_error() {
     let project = Project::new();
     let file = project.path("a-file");
     fs::write(&file, "not a folder").unwrap();
