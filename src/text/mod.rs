@@ -12,7 +12,7 @@ pub mod eval_rows;
 pub(crate) mod formats;
 pub mod guard;
 pub mod inline_tools;
-pub mod jsonl;
+pub(crate) mod jsonl;
 pub mod loss_mask;
 pub mod messages;
 pub mod metrics;

@@ -1,4 +1,5 @@
-//! The base model's corpus, in three files that make a curriculum: copy, look up, talk; and the probe it has to pass.
+//! The base model's corpus, in four files that make a curriculum: copy, look up, talk, and a blend of all;
+//! and the probe it has to pass.
 //! It names neither the task's tools nor anything of a school or an office, so that what fine-tuning adds can be seen.
 
 mod chat;
@@ -17,6 +18,14 @@ use std::path::Path;
 /// A maker of rows and its share in a file, in percent.
 type Share = (fn(&mut Random) -> Json, usize);
 
+const BLEND: [Share; 6] = [
+    (copying::words, 4),
+    (copying::codes, 12),
+    (few_entries, 18),
+    (many_entries, 32),
+    (world::facts, 24),
+    (world::owners, 10),
+];
 const PROBE: [Share; 1] = [(probe::row, 100)];
 const COPY: [Share; 1] = [(copying::words, 100)];
 const LOOKUP: [Share; 4] = [(copying::words, 15), (copying::codes, 20), (few_entries, 35), (many_entries, 30)];
@@ -41,10 +50,11 @@ fn many_entries(random: &mut Random) -> Json {
 /// Writes the corpus into `folder`.
 pub fn write(folder: &Path, seed: u64) -> Result<String, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
-    let files: [(&str, usize, &[Share]); 4] = [
+    let files: [(&str, usize, &[Share]); 5] = [
         ("corpus-1-copy.jsonl", 44_000, &COPY),
         ("corpus-2-lookup.jsonl", 36_000, &LOOKUP),
         ("corpus-3-talk.jsonl", 48_000, &TALK),
+        ("corpus-4-blend.jsonl", 110_000, &BLEND),
         ("probe.jsonl", 200, &PROBE),
     ];
     let mut summary = String::new();

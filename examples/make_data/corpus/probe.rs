@@ -12,7 +12,7 @@ pub fn row(random: &mut Random) -> Json {
     let keys = keys(random, ENTRIES);
     let mut codes: Vec<String> = Vec::new();
     while codes.len() < ENTRIES {
-        let (count, number) = (random.between(2, 3), random.between(1000, 9999));
+        let (count, number) = (random.between(2, 3), random.between(100, 999));
         let code = format!("{}-{number}", letters(random, count));
         if !codes.contains(&code) {
             codes.push(code);
