@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. The texts here are the `--help` that teaches.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -113,9 +114,9 @@ pub struct RunArguments {
     /// Run this stage even if its result is in the cache. May be given several times.
     #[arg(long, value_name = "STAGE")]
     pub force: Vec<String>,
-    /// How many cores stages may use at once [default: all]. A model stage takes them all.
+    /// How many cores stages may use at once [default: all]. A model stage takes all of these.
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// `pipe check`.

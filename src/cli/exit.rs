@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::artifact::Verdict;
 use crate::engine::{EngineError, RunSummary};
+use crate::stage::StageError;
 use crate::store::StoreError;
 
 /// How the program ends.
@@ -46,6 +47,9 @@ impl Exit {
                 return code;
             }
         }
+        if !codes.is_empty() {
+            return Self::Failed;
+        }
         match summary.verdict {
             Some(Verdict::Failed) => Self::GateFailed,
             Some(Verdict::Inconclusive) => Self::GateInconclusive,
@@ -57,11 +61,15 @@ impl Exit {
     #[must_use]
     pub const fn of_error(error: &EngineError) -> Self {
         match error {
-            EngineError::StillDamaged { .. } | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
+            EngineError::StillDamaged { .. }
+            | EngineError::DamagedInput { .. }
+            | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
             EngineError::Diverged { .. } => Self::Diverged,
             EngineError::Manifest(_)
             | EngineError::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Self::Usage,
-            EngineError::Store(StoreError::Cancelled) => Self::Interrupted,
+            EngineError::Stage { error: StageError::Cancelled, .. } | EngineError::Store(StoreError::Cancelled) => {
+                Self::Interrupted
+            }
             _ => Self::Failed,
         }
     }

@@ -96,6 +96,7 @@ pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure
     let params: Vec<String> = record.overrides.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut manifest = manifest::read(&record.manifest_path, &bytes, &overrides(&params)?)?;
     manifest.backend = record.backend.unwrap_or(manifest.backend);
+    check_backend(manifest.backend)?;
     let recorded: Vec<(&str, Content)> =
         record.inputs.iter().map(|(name, content)| (name.as_str(), *content)).collect();
     let plan = Planner::plan_recorded(registry(), &manifest, &recorded)?;

@@ -17,19 +17,22 @@ use crate::report::verdict;
 use crate::store::Store;
 
 pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure> {
+    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let cores = arguments.jobs.unwrap_or(all);
+    // Nothing has used the pool yet, so this does not fail; were it to, all cores would be used.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(cores.get()).build_global();
     let loaded = load::load(&arguments.manifest, session)?;
     let names: Vec<&str> = loaded.plan.order().iter().map(|id| loaded.plan.stage(*id).name.as_str()).collect();
     if let Some(unknown) = arguments.force.iter().find(|name| !names.contains(&name.as_str())) {
         let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         return Err(Failure::Usage(format!("--force names the stage `{unknown}`, which the manifest has not{hint}")));
     }
-    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = RunOptions {
         project: loaded.root.clone(),
         manifest: loaded.manifest.clone(),
         whole: arguments.manifest.stages.is_empty(),
         force: arguments.force.iter().cloned().collect(),
-        cores: arguments.jobs.and_then(NonZeroUsize::new).unwrap_or(all),
+        cores,
     };
     session.heed_signals();
     let sink = sink(session);

@@ -58,6 +58,14 @@ pub enum EngineError {
         /// The stage or input.
         owner: String,
     },
+    /// What a stage is to read is damaged, where nothing may be made again.
+    #[error("what stage `{stage}` reads is damaged in the cache: {message}")]
+    DamagedInput {
+        /// The stage.
+        stage: String,
+        /// What was found.
+        message: String,
+    },
     /// A sandbox could not be used.
     #[error("cannot use `{}`: {source}", path.display())]
     Sandbox {

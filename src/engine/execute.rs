@@ -60,7 +60,9 @@ pub enum JobEnd {
 
 /// Runs one job to its end. Never panics on behalf of the stage: a panic inside it is a failure of the stage.
 pub fn execute(job: &Job<'_>, store: &Store, sink: &dyn Sink, cancel: &Cancel) -> JobEnd {
-    match try_execute(job, store, sink, cancel) {
+    // The coordinator waits for every job's end, so a job has to have one.
+    let ended = catch_unwind(AssertUnwindSafe(|| try_execute(job, store, sink, cancel)));
+    match ended.unwrap_or_else(|panic| Err(panicked(job, &*panic))) {
         Ok(end) => end,
         Err(EngineError::Stage { error: StageError::Cancelled, .. } | EngineError::Store(StoreError::Cancelled)) => {
             JobEnd::Cancelled
@@ -170,10 +172,13 @@ fn run_caught(job: &Job<'_>, context: &StageContext<'_>) -> Result<Outcome, Engi
     match ran {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(error)) => Err(failed(error)),
-        Err(panic) => {
-            Err(failed(StageError::failed(format!("the stage panicked, which is a defect of pipe: {}", told(&*panic)))))
-        }
+        Err(panic) => Err(panicked(job, &*panic)),
     }
+}
+
+fn panicked(job: &Job<'_>, panic: &(dyn Any + Send)) -> EngineError {
+    let error = StageError::failed(format!("the stage panicked, which is a defect of pipe: {}", told(panic)));
+    EngineError::Stage { stage: job.stage.name.to_string(), error }
 }
 
 fn told(panic: &(dyn Any + Send)) -> &str {

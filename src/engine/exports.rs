@@ -1,18 +1,20 @@
 //! Exports: outputs copied into the working tree, each swapped in whole.
 //!
-//! What is there already is replaced only when the store holds the very same bytes, so that nothing is lost: a file
-//! the user changed is left alone, and the run says so.
+//! What is there already is replaced only when the store has a copy of the very same bytes, so that nothing is lost: a
+//! file the user changed is left alone, and so is a large input that the store only references where it lies.
 
+use std::io;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
-use crate::artifact::{Projection, Verdict};
+use crate::artifact::{Content, Projection, Verdict};
 use crate::engine::event::{Event, Sink};
 use crate::engine::resolve::Products;
 use crate::engine::{EngineError, RunOptions};
 use crate::plan::{Export, ExportWhen, Plan};
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreError};
 
 /// Swaps in every export whose condition holds.
 pub fn swap_in(
@@ -51,31 +53,62 @@ enum Done {
     LeftAlone,
 }
 
+/// How often an export is tried again when another run swaps in the same target meanwhile.
+const ATTEMPTS: usize = 8;
+
 fn export_one(export: &Export, store: &Store, project: &Path, products: &Products) -> Result<Done, EngineError> {
-    let failed = |reason: String| EngineError::Export { path: export.path.clone(), reason };
     let output = products.get(&export.stage).and_then(|record| record.outputs.get(export.slot.as_str()));
-    let output = output.ok_or_else(|| failed(format!("`{}` was not written", export.slot)))?;
+    let output = output.ok_or_else(|| failed(export, format!("`{}` was not written", export.slot)))?;
     let target = project.join(&export.path);
-    let occupied = target.symlink_metadata().is_ok();
-    if occupied {
-        match store.digest_of(&target) {
-            Ok(there) if there == output.content => return Ok(Done::Unchanged),
-            Ok(there) if store.contains(there)? => {}
-            _ => return Ok(Done::LeftAlone),
+    for _ in 0..ATTEMPTS {
+        if let Some(done) = try_export(export, output.content, store, &target)? {
+            return Ok(done);
         }
     }
-    let (parent, name) = target.parent().zip(target.file_name()).ok_or_else(|| failed("it has no name".into()))?;
-    std::fs::create_dir_all(parent).map_err(|error| failed(error.to_string()))?;
+    Err(failed(export, "other runs keep writing to it".into()))
+}
+
+/// One attempt; nothing when somebody else put something there or took it away meanwhile.
+fn try_export(export: &Export, content: Content, store: &Store, target: &Path) -> Result<Option<Done>, EngineError> {
+    let told = |error: &dyn std::fmt::Display| failed(export, error.to_string());
+    let there = target.symlink_metadata().ok();
+    if let Some(found) = &there {
+        match store.digest_of(target) {
+            Ok(same) if same == content => return Ok(Some(Done::Unchanged)),
+            // An exchange would replace the link, not what it points at.
+            Ok(other) if !found.is_symlink() && store.holds_copy(other)? => {}
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            _ => return Ok(Some(Done::LeftAlone)),
+        }
+    }
+    let (parent, name) = target.parent().zip(target.file_name()).ok_or_else(|| told(&"it has no name"))?;
+    std::fs::create_dir_all(parent).map_err(|error| told(&error))?;
     let draft = parent.join(format!(".{}.pipe-{}", name.to_string_lossy(), std::process::id()));
     remove(&draft);
-    let copied = store.materialise(output.content, Projection::Whole, &draft, Access::Writable);
-    drop(copied.map_err(|error| failed(error.to_string()))?);
-    let flags = if occupied { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
-    let swapped = renameat_with(CWD, &draft, CWD, &target, flags);
-    // After an exchange the draft's name holds what was there before; after a failure, the draft.
+    let copied = store.materialise(content, Projection::Whole, &draft, Access::Writable);
+    drop(copied.map_err(|error| told(&error))?);
+    let flags = if there.is_some() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+    let swapped = renameat_with(CWD, &draft, CWD, target, flags);
+    if swapped.is_ok() && there.is_some() {
+        // The user may have written during the copy: what came out is looked at once more before it is removed.
+        let is_held = store.digest_of(&draft).is_ok_and(|old| store.holds_copy(old).unwrap_or(false));
+        if !is_held {
+            renameat_with(CWD, &draft, CWD, target, RenameFlags::EXCHANGE).map_err(|error| told(&error))?;
+            remove(&draft);
+            return Ok(Some(Done::LeftAlone));
+        }
+    }
+    // After an exchange the draft's name holds what was there before, which the store has; else the draft.
     remove(&draft);
-    swapped.map_err(|error| failed(error.to_string()))?;
-    Ok(Done::Wrote)
+    match swapped {
+        Ok(()) => Ok(Some(Done::Wrote)),
+        Err(Errno::EXIST | Errno::NOENT) => Ok(None),
+        Err(error) => Err(told(&error)),
+    }
+}
+
+fn failed(export: &Export, reason: String) -> EngineError {
+    EngineError::Export { path: export.path.clone(), reason }
 }
 
 fn remove(path: &Path) {

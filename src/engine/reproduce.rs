@@ -15,7 +15,7 @@ use crate::engine::record::{ExperimentRecord, OutputRecord, StageRecord};
 use crate::engine::resolve::{Products, action};
 use crate::engine::{EngineError, numerics_class};
 use crate::plan::{Plan, PlannedStage};
-use crate::stage::{Cancel, Numerics, StageError};
+use crate::stage::{Cancel, Numerics};
 use crate::store::Store;
 
 /// How one output compares.
@@ -132,8 +132,7 @@ fn run_and_compare(
     match run_in(job, store, &sandbox, sink, cancel)? {
         Ran::Outcome(_) => {}
         Ran::InputDamaged { message, .. } => {
-            let error = StageError::failed(format!("what it reads is damaged in the cache: {message}"));
-            return Err(EngineError::Stage { stage: recorded.name.clone(), error });
+            return Err(EngineError::DamagedInput { stage: recorded.name.clone(), message });
         }
     }
     let folder = output_folder(&sandbox);

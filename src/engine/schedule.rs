@@ -297,6 +297,11 @@ impl<'a> Schedule<'a> {
             Some(producer) => self.plan.stage(producer).name.to_string(),
             None => self.input_names(reader),
         };
+        self.states.insert(reader, State::Waiting { force: false });
+        // Another reader has reported it already, and it is being made again.
+        if producer.is_some_and(|producer| !matches!(self.states.get(&producer), Some(State::Done))) {
+            return;
+        }
         self.sink.emit(&Event::Damaged { owner: owner.clone(), message });
         let remakes = self.remakes.entry(owner.clone()).or_insert(0);
         *remakes += 1;
@@ -304,9 +309,9 @@ impl<'a> Schedule<'a> {
             self.fail(reader, EngineError::StillDamaged { owner });
             return;
         }
-        self.states.insert(reader, State::Waiting { force: false });
         if let Some(producer) = producer {
             self.products.remove(&producer);
+            self.executed.remove(&producer);
             self.states.insert(producer, State::Waiting { force: true });
         } else {
             self.inputs_kept = false;

@@ -120,6 +120,22 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether the store itself has a copy of all bytes; a reference to where they lie is none. Looks at names and
+    /// sizes only.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; a damaged listing is in quarantine and means no.
+    pub fn holds_copy(&self, content: Content) -> Result<bool, StoreError> {
+        let is_here = |digest: &Digest| fs::symlink_metadata(self.blob_path(digest)).is_ok_and(|found| found.is_file());
+        let all_are_here = self.contains(content)? && is_here(content.digest());
+        match content {
+            Content::Tree(digest) if all_are_here => {
+                Ok(self.read_tree(&digest)?.entries().iter().all(|entry| is_here(&entry.digest)))
+            }
+            _ => Ok(all_are_here),
+        }
+    }
+
     /// Whether there is a blob or a reference of this digest (and size).
     pub(super) fn has_bytes(&self, digest: &Digest, size: Option<u64>) -> Result<bool, StoreError> {
         let path = self.blob_path(digest);

@@ -311,6 +311,47 @@ fn an_export_the_user_changed_is_left_alone() {
 }
 
 #[test]
+fn an_export_never_replaces_the_only_copy_of_a_large_input() {
+    let project = Project::new();
+    let mut large = fs::read(project.path("data/train.jsonl")).unwrap();
+    large.resize(large.len() + (65 << 20), b'\n');
+    fs::write(project.path("data/large.jsonl"), &large).unwrap();
+    let manifest = |input: &str, exports: &str| {
+        format!(
+            "version: 1\nname: large\ninputs: {{ raw: {input} }}\nstages: {{ clean: {{ in: {{ sources: raw }} }} }}\n{exports}"
+        )
+    };
+    project.write_manifest("reads.yaml", &manifest("data/large.jsonl", ""));
+    project.run(&["pipelines/reads.yaml"]).succeeded();
+    let exports = "exports: { data/large.jsonl: { from: clean.records, when: always } }\n";
+    project.write_manifest("writes.yaml", &manifest("data/train.jsonl", exports));
+    let run = project.run(&["pipelines/writes.yaml"]).succeeded();
+    assert!(run.events.iter().any(|event| event["event"] == "export_skipped"));
+    assert!(fs::read(project.path("data/large.jsonl")).unwrap() == large, "the user's file is as it was");
+}
+
+#[test]
+fn an_interrupted_run_exits_130_and_leaves_a_valid_cache() {
+    let project = Project::new();
+    let events = project.path("events.jsonl");
+    let mut child = project
+        .command(&["run", "--json", "pipelines/small.yaml", "-p", "steps=100000"])
+        .stdout(fs::File::create(&events).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !fs::read_to_string(&events).unwrap().contains("stage_progress\",\"stage\":\"train") {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "training was never seen");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(fs::read_to_string(&events).unwrap().lines().last().unwrap().contains("\"interrupted\":true"));
+    assert_eq!(project.pipe(&["cache", "verify"]).status.code(), Some(0));
+}
+
+#[test]
 fn adapter_and_merged_model_answer_alike() {
     let project = Project::new();
     let id = project.run(&["pipelines/small.yaml"]).succeeded().experiment();
