@@ -17,7 +17,7 @@ Examples:
 
 Exit codes:
   0 ok   1 a stage failed   2 usage or manifest error   3 gate failed   4 gate inconclusive
-  5 store corrupt   6 diverged   7 plan stale   130 interrupted";
+  5 store corrupt   6 diverged   130 interrupted";
 
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
@@ -97,7 +97,7 @@ pub struct ManifestArguments {
     /// Only these stages and what they need.
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
-    /// Give a param another value, read as YAML of the param's type.
+    /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
     /// The tensor backend of model stages: flex (or cpu), ndarray, wgpu [default: the manifest's, else flex].
@@ -125,7 +125,7 @@ pub struct CheckArguments {
     /// The manifests.
     #[arg(required = true)]
     pub manifests: Vec<PathBuf>,
-    /// Give a param another value, read as YAML of the param's type.
+    /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
 }
@@ -137,7 +137,7 @@ pub struct WhyArguments {
     pub manifest: PathBuf,
     /// The stage.
     pub stage: String,
-    /// Give a param another value, read as YAML of the param's type.
+    /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
 }

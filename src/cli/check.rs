@@ -1,9 +1,13 @@
 //! `pipe check`: everything that is wrong with some manifests.
 
+use serde_json::json;
+
 use crate::cli::arguments::{CheckArguments, ManifestArguments};
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
+use crate::diagnostic::Diagnostic;
+use crate::engine::event::EVENT_VERSION;
 
 pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Failure> {
     let mut found = Vec::new();
@@ -15,12 +19,21 @@ pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Fail
             backend: None,
         };
         match load::load(&one, session) {
+            Ok(loaded) if session.console.json => {
+                let (id, stages) = (loaded.plan.id().to_string(), loaded.plan.order().len());
+                let fields = json!({
+                    "v": EVENT_VERSION, "event": "manifest_ok", "manifest": manifest, "stages": stages, "plan": id,
+                });
+                say(&fields.to_string());
+            }
             Ok(loaded) if !session.console.quiet => {
                 let (path, stages) = (manifest.display(), loaded.plan.order().len());
                 say(&format!("ok  {path}: {stages} stages, plan {}", loaded.plan.id().short()));
             }
             Ok(_) => {}
             Err(Failure::Diagnostics(diagnostics)) => found.extend(diagnostics),
+            // A file that can't be read is one more finding; what is wrong with the others is told all the same.
+            Err(Failure::Usage(message)) => found.push(Diagnostic::error("manifest::unreadable", message)),
             Err(failure) => return Err(failure),
         }
     }

@@ -2,9 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::json;
+
 use crate::cli::arguments::{ColourWhen, Global};
 use crate::diagnostic::Diagnostic;
 use crate::engine::EngineError;
+use crate::engine::event::EVENT_VERSION;
 use crate::report::diagnostics;
 use crate::report::terminal::TerminalStyle;
 use crate::stage::StageError;
@@ -44,25 +47,52 @@ impl Console {
         TerminalStyle { live: is_terminal && !dumb && !self.quiet, colour: self.colour(is_terminal), quiet: self.quiet }
     }
 
-    /// Shows what is wrong in somebody's text, all of it.
+    /// Shows what is wrong in somebody's text, all of it: to stderr, or as JSON lines to stdout.
     pub fn diagnose(self, found: &[Diagnostic]) {
         let colour = self.colour(io::stderr().is_terminal());
         for diagnostic in found {
-            note(&diagnostics::render(diagnostic, colour));
+            if self.json {
+                say(&diagnostics::to_json_line(diagnostic));
+            } else {
+                note(&diagnostics::render(diagnostic, colour));
+            }
         }
     }
 
     /// Shows an error with its chain of causes and what to do about it.
     pub fn fail(self, error: &EngineError) {
-        match error {
-            EngineError::Manifest(found) | EngineError::Stage { error: StageError::Data(found), .. } => {
-                self.diagnose(found);
-                note(&format!("error: {error}"));
-            }
-            _ => note(&format!("error: {error}")),
+        self.explain(error);
+        if self.json {
+            let (message, help) = (error.with_causes(), error.help());
+            say(&json!({ "v": EVENT_VERSION, "event": "error", "message": message, "help": help }).to_string());
+            return;
         }
+        note(&format!("error: {}", error.with_causes()));
         if let Some(help) = error.help() {
             note(&format!("  help: {help}"));
+        }
+    }
+
+    /// Shows what is wrong with the command line.
+    pub fn refuse(self, message: &str) {
+        if self.json {
+            say(&json!({ "v": EVENT_VERSION, "event": "error", "message": message, "help": null }).to_string());
+        } else {
+            note(&format!("error: {message}"));
+        }
+    }
+
+    /// Shows what a sink of events has not shown of a failure: the diagnostics and what to do.
+    pub fn explain_failure(self, what: &str, error: &EngineError) {
+        self.explain(error);
+        if let Some(help) = error.help().filter(|_| !self.json) {
+            note(&format!("{what}: {help}"));
+        }
+    }
+
+    fn explain(self, error: &EngineError) {
+        if let EngineError::Manifest(found) | EngineError::Stage { error: StageError::Data(found), .. } = error {
+            self.diagnose(found);
         }
     }
 }

@@ -63,6 +63,7 @@ impl Exit {
         match error {
             EngineError::StillDamaged { .. }
             | EngineError::DamagedInput { .. }
+            | EngineError::DamagedRecord { .. }
             | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
             EngineError::Diverged { .. } => Self::Diverged,
             EngineError::Manifest(_)

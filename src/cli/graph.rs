@@ -8,6 +8,10 @@ use crate::report::graph as draw;
 
 pub fn graph(arguments: &GraphArguments, session: &Session) -> Result<Exit, Failure> {
     let loaded = load::load(&arguments.manifest, session)?;
+    if session.console.json {
+        say(&draw::json(&loaded.plan).to_string());
+        return Ok(Exit::Ok);
+    }
     let text = match arguments.format {
         GraphFormat::Text => draw::text(&loaded.plan),
         GraphFormat::Mermaid => draw::mermaid(&loaded.plan),

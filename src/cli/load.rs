@@ -86,7 +86,10 @@ pub fn experiment(store: &Store, prefix: &str) -> Result<ExperimentRecord, Failu
     match store.experiment(&id)? {
         Lookup::Found(value) => Ok(typed("experiment", value)?),
         Lookup::Absent => Err(unusable("it vanished meanwhile".into())),
-        Lookup::Damaged(damage) => Err(unusable(damage.to_string())),
+        Lookup::Damaged(damage) => {
+            let (what, damage) = (id.to_string(), damage.to_string());
+            Err(EngineError::DamagedRecord { what, damage }.into())
+        }
     }
 }
 

@@ -101,7 +101,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Cache(arguments) => cache::cache(arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
-        Verb::Init(arguments) => init::init(arguments),
+        Verb::Init(arguments) => init::init(arguments, session),
     }
 }
 
@@ -114,7 +114,7 @@ impl Session {
                 Exit::Usage
             }
             Failure::Usage(message) => {
-                note(&format!("error: {message}"));
+                self.console.refuse(&message);
                 Exit::Usage
             }
             Failure::Engine(error) => {

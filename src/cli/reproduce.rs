@@ -27,6 +27,9 @@ pub fn reproduce(arguments: &ReproduceArguments, session: &Session) -> Result<Ex
 fn page(reproduction: &Reproduction, id: &str) -> String {
     let mut lines = Vec::new();
     for stage in &reproduction.stages {
+        if !stage.same_outcome {
+            lines.push(format!("differs    {}: its verdict or figures are not the recorded ones", stage.name));
+        }
         for (slot, comparison) in &stage.outputs {
             let class = stage.other_class.as_ref().map_or_else(String::new, |class| format!(" (recorded on: {class})"));
             lines.push(match comparison {
@@ -52,7 +55,8 @@ fn as_json(reproduction: &Reproduction) -> serde_json::Value {
             Comparison::Identical => json!({ "slot": slot, "identical": true }),
             Comparison::Differs(place) => json!({ "slot": slot, "identical": false, "first_difference": place }),
         });
-        json!({ "stage": stage.name, "outputs": outputs.collect::<Vec<_>>(), "other_class": stage.other_class })
+        json!({ "stage": stage.name, "outputs": outputs.collect::<Vec<_>>(), "same_outcome": stage.same_outcome,
+            "other_class": stage.other_class })
     });
     json!({ "version": 1, "identical": reproduction.is_identical(), "stages": stages.collect::<Vec<_>>() })
 }

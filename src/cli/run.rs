@@ -38,8 +38,8 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let sink = sink(session);
     let summary = crate::engine::run(&loaded.plan, &loaded.store, &options, &*sink, &session.cancel)?;
     drop(sink);
-    for (_, error) in &summary.failures {
-        session.console.fail(error);
+    for (what, error) in &summary.failures {
+        session.console.explain_failure(what, error);
     }
     if !session.console.json {
         show_verdicts(&summary, &loaded.store, session)?;

@@ -6,6 +6,7 @@ use crate::cli::arguments::RunsArguments;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load, project};
+use crate::engine::RunState;
 use crate::engine::record::RunRecord;
 use crate::report::table::{self, Align};
 use crate::report::units;
@@ -14,7 +15,11 @@ pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failur
     let store = load::open_store(&session.global, &project::current_root())?;
     let found = crate::engine::runs(&store, arguments.limit)?;
     if session.console.json {
-        let rows = found.iter().map(|(id, record)| json!({ "run": id, "record": record }));
+        let rows = found.iter().map(|(id, state)| match state {
+            RunState::Ended(record) => json!({ "run": id, "state": "ended", "record": record }),
+            RunState::Live => json!({ "run": id, "state": "live", "record": null }),
+            RunState::Killed => json!({ "run": id, "state": "killed", "record": null }),
+        });
         say(&serde_json::Value::Array(rows.collect()).to_string());
         return Ok(Exit::Ok);
     }
@@ -22,11 +27,13 @@ pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failur
         say("no runs yet; start one with `pipe run pipelines/quickstart.yaml`");
         return Ok(Exit::Ok);
     }
-    let rows = found.iter().map(|(id, record)| match record {
-        Some(record) => row(id, record),
-        None => {
-            vec![id.clone(), "?".into(), "killed or still running".into(), String::new(), String::new(), String::new()]
-        }
+    let open = |id: &String, end: &str| {
+        vec![id.clone(), String::new(), end.to_owned(), String::new(), String::new(), String::new()]
+    };
+    let rows = found.iter().map(|(id, state)| match state {
+        RunState::Ended(record) => row(id, record),
+        RunState::Live => open(id, "running"),
+        RunState::Killed => open(id, "killed"),
     });
     let heads = ["run (UTC)", "manifest", "end", "executed / hits", "time", "experiment"];
     say(&table::render(&heads, &rows.collect::<Vec<_>>(), &[Align::Left; 6]));

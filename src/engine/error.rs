@@ -1,5 +1,6 @@
 //! What can go wrong in a run, for its operator.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
@@ -66,6 +67,14 @@ pub enum EngineError {
         /// What was found.
         message: String,
     },
+    /// A record of the store has other bytes than were written; it is in quarantine.
+    #[error("the record of `{what}` is damaged: {damage}")]
+    DamagedRecord {
+        /// What it is about.
+        what: String,
+        /// What was found.
+        damage: String,
+    },
     /// A sandbox could not be used.
     #[error("cannot use `{}`: {source}", path.display())]
     Sandbox {
@@ -115,6 +124,24 @@ impl EngineError {
     /// A value of our own that would not serialise: cannot happen with the types there are.
     pub(crate) fn internal(what: &str, error: &serde_json::Error) -> Self {
         Self::Record { what: what.to_owned(), reason: error.to_string() }
+    }
+
+    /// The error with its causes, on one line.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = match self {
+            Self::Stage { error: StageError::Failed(inner), .. } => inner.source(),
+            other => other.source(),
+        };
+        while let Some(inner) = cause {
+            let told = inner.to_string();
+            if !text.contains(&told) {
+                text = format!("{text}: {told}");
+            }
+            cause = inner.source();
+        }
+        text
     }
 
     /// What the reader can do, when there is something.

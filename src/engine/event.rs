@@ -104,6 +104,13 @@ pub enum Event {
         /// The error with its chain of causes.
         message: String,
     },
+    /// Something other than a stage failed: keeping an input or a record, an export.
+    Failed {
+        /// What was to be done.
+        what: String,
+        /// The error with its chain of causes.
+        message: String,
+    },
     /// A stage did not run, since one before it did not succeed.
     StageSkipped {
         /// The stage.

@@ -87,7 +87,7 @@ fn try_execute(job: &Job<'_>, store: &Store, sink: &dyn Sink, cancel: &Cancel) -
         Ran::InputDamaged { producer, message } => return Ok(JobEnd::InputDamaged { producer, message }),
     };
     let outputs = take_outputs(job, store, &output_folder(&sandbox))?;
-    let record = commit(job, store, outputs, outcome, started.elapsed().as_secs_f64())?;
+    let record = commit(job, store, sink, outputs, outcome, started.elapsed().as_secs_f64())?;
     drop(claim);
     Ok(JobEnd::Executed(Box::new(record)))
 }
@@ -208,10 +208,12 @@ fn take_outputs(job: &Job<'_>, store: &Store, folder: &Path) -> Result<BTreeMap<
     Ok(outputs)
 }
 
-/// Writes action and result; the first result of a key wins, and another one with other bytes is a divergence.
+/// Writes action and result; the first result of a key wins, and another one with other bytes is a divergence. A first
+/// result whose bytes are lost gives way, or the stage would run and fail for ever.
 fn commit(
     job: &Job<'_>,
     store: &Store,
+    sink: &dyn Sink,
     outputs: BTreeMap<String, OutputRecord>,
     outcome: Outcome,
     seconds: f64,
@@ -226,7 +228,16 @@ fn commit(
     let mut record = ResultRecord::new(key, &job.action.kind, stored.collect(), outcome_value, job.run);
     record.numerics_class.clone_from(&numerics_class);
     record.seconds = seconds;
-    if let Committed::Diverged { existing } = store.commit(job.action, &record)?
+    let mut committed = store.commit(job.action, &record)?;
+    if let Committed::Diverged { existing } = &committed
+        && is_lost(store, existing)?
+        && store.retire_result(&key, "its bytes were lost, and the stage gave others when it was done again")?.is_some()
+    {
+        let message = "the result stored before was lost and these are other bytes: what was made from it is made anew";
+        sink.emit(&Event::StageWarning { stage: stage.clone(), message: message.to_owned() });
+        committed = store.commit(job.action, &record)?;
+    }
+    if let Committed::Diverged { existing } = committed
         && existing.numerics_class == numerics_class
     {
         let differs = |slot: &&String| existing.outputs.get(*slot) != record.outputs.get(*slot);
@@ -243,6 +254,16 @@ fn commit(
         numerics_class,
         seconds,
     })
+}
+
+/// Whether some output of a result can't be read any more.
+fn is_lost(store: &Store, result: &ResultRecord) -> Result<bool, EngineError> {
+    for output in result.outputs.values() {
+        if store.check(output.content)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Turns what a stage tells its observer into events.

@@ -16,7 +16,7 @@ use crate::engine::{EngineError, RunOptions};
 use crate::plan::{Export, ExportWhen, Plan};
 use crate::store::{Access, Store, StoreError};
 
-/// Swaps in every export whose condition holds.
+/// Swaps in every export whose condition holds; gives those that failed.
 pub fn swap_in(
     plan: &Plan,
     store: &Store,
@@ -24,7 +24,8 @@ pub fn swap_in(
     products: &Products,
     verdict: Option<Verdict>,
     sink: &dyn Sink,
-) -> Result<(), EngineError> {
+) -> Vec<EngineError> {
+    let mut failures = Vec::new();
     for export in plan.exports() {
         let path = export.path.clone();
         let passed = verdict.is_none_or(|verdict| verdict == Verdict::Passed);
@@ -33,18 +34,22 @@ pub fn swap_in(
             sink.emit(&Event::ExportSkipped { path, reason });
             continue;
         }
-        let event = match export_one(export, store, &options.project, products)? {
-            Done::Wrote => Event::Exported { path, unchanged: false },
-            Done::Unchanged => Event::Exported { path, unchanged: true },
-            Done::LeftAlone => {
+        let event = match export_one(export, store, &options.project, products) {
+            Ok(Done::Wrote) => Event::Exported { path, unchanged: false },
+            Ok(Done::Unchanged) => Event::Exported { path, unchanged: true },
+            Ok(Done::LeftAlone) => {
                 let reason =
                     "it was changed since it was written here; move it away to have it written again".to_owned();
                 Event::ExportSkipped { path, reason }
             }
+            Err(error) => {
+                failures.push(error);
+                continue;
+            }
         };
         sink.emit(&event);
     }
-    Ok(())
+    failures
 }
 
 enum Done {
@@ -83,18 +88,30 @@ fn try_export(export: &Export, content: Content, store: &Store, target: &Path) -
     }
     let (parent, name) = target.parent().zip(target.file_name()).ok_or_else(|| told(&"it has no name"))?;
     std::fs::create_dir_all(parent).map_err(|error| told(&error))?;
-    let draft = parent.join(format!(".{}.pipe-{}", name.to_string_lossy(), std::process::id()));
-    remove(&draft);
-    let copied = store.materialise(content, Projection::Whole, &draft, Access::Writable);
-    drop(copied.map_err(|error| told(&error))?);
     let flags = if there.is_some() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
-    let swapped = renameat_with(CWD, &draft, CWD, target, flags);
+    let copy_and_swap = |draft: &Path| -> Result<Result<(), Errno>, EngineError> {
+        remove(draft);
+        let copied = store.materialise(content, Projection::Whole, draft, Access::Writable);
+        drop(copied.map_err(|error| told(&error))?);
+        Ok(renameat_with(CWD, draft, CWD, target, flags))
+    };
+    // In the store, where a killed run's drafts are swept away; beside the target when that is on another disk.
+    let sandbox = store.sandbox().ok();
+    let beside = parent.join(format!(".{}.pipe-{}", name.to_string_lossy(), std::process::id()));
+    let in_store = sandbox.as_ref().map_or_else(|| beside.clone(), |sandbox| sandbox.path().join("export"));
+    let (swapped, draft) = match copy_and_swap(&in_store)? {
+        Err(Errno::XDEV) => (copy_and_swap(&beside)?, beside),
+        swapped => (swapped, in_store),
+    };
     if swapped.is_ok() && there.is_some() {
         // The user may have written during the copy: what came out is looked at once more before it is removed.
         let is_held = store.digest_of(&draft).is_ok_and(|old| store.holds_copy(old).unwrap_or(false));
         if !is_held {
             renameat_with(CWD, &draft, CWD, target, RenameFlags::EXCHANGE).map_err(|error| told(&error))?;
-            remove(&draft);
+            // Ours again, unless somebody wrote in between the two exchanges.
+            if store.digest_of(&draft).is_ok_and(|ours| ours == content) {
+                remove(&draft);
+            }
             return Ok(Some(Done::LeftAlone));
         }
     }

@@ -105,13 +105,29 @@ fn read(store: &Store, id: &str) -> Option<RunRecord> {
     }
 }
 
-/// The latest runs, newest first: id, and its record unless the run was killed or is still going on.
+/// How a run ended, or that it did not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunState {
+    /// It came to an end, successful or not.
+    Ended(Box<RunRecord>),
+    /// It is going on.
+    Live,
+    /// It was killed, or its record is damaged.
+    Killed,
+}
+
+/// The latest runs, newest first.
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn runs(store: &Store, limit: usize) -> Result<Vec<(String, Option<RunRecord>)>, EngineError> {
+pub fn runs(store: &Store, limit: usize) -> Result<Vec<(String, RunState)>, EngineError> {
     let ids = store.runs()?;
-    Ok(ids.iter().rev().take(limit).map(|id| (id.clone(), read(store, id))).collect())
+    let state = |id: &String| match read(store, id) {
+        Some(record) => RunState::Ended(Box::new(record)),
+        None if store.is_live(id).unwrap_or(false) => RunState::Live,
+        None => RunState::Killed,
+    };
+    Ok(ids.iter().rev().take(limit).map(|id| (id.clone(), state(id))).collect())
 }
 
 /// A record of the store in its type.

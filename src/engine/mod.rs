@@ -31,16 +31,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 pub use error::EngineError;
-pub use history::{runs, typed};
+pub use history::{RunState, runs, typed};
 pub use preview::{PreviewedStage, StagePreview, preview};
-pub use reproduce::{Comparison, ReproducedStage, Reproduction, reproduce};
+pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
 
 use crate::artifact::{Content, Verdict};
 use crate::digest::{Digest, ExperimentId};
 use crate::engine::event::{Event, Sink};
 use crate::engine::history::RunLog;
 use crate::engine::record::{ExperimentRecord, RECORD_VERSION, RunRecord, StageRecord, experiment_id, worst};
-use crate::engine::schedule::Schedule;
+use crate::engine::schedule::{Schedule, keep_inputs};
 use crate::plan::Plan;
 use crate::stage::Cancel;
 use crate::store::{Lookup, Store};
@@ -94,10 +94,10 @@ pub struct RunSummary {
     pub interrupted: bool,
 }
 
-/// Runs a plan: only what is not stored.
+/// Runs a plan: only what is not stored. Whatever fails on the way, the run is recorded and its end told.
 ///
 /// # Errors
-/// When the store fails as a whole. A failed stage is part of the summary, not an error.
+/// When the run can't begin. What fails later is part of the summary, not an error.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -111,28 +111,40 @@ pub fn run(
     let (name, stages) = (plan.name().to_owned(), plan.order().len());
     sink.emit(&Event::RunStarted { run: run.clone(), name, plan: plan.id(), stages });
 
-    let finished = Schedule::new(plan, store, options, sink, cancel, &run).drive()?;
+    let finished = Schedule::new(plan, store, options, sink, cancel, &run).drive();
     let verdict = worst(finished.products.values().filter_map(|record| record.outcome.verdict));
     let complete = finished.products.len() == plan.order().len();
     let records: Vec<StageRecord> = plan.order().iter().filter_map(|id| finished.products.get(id).cloned()).collect();
     let experiment = (complete && options.whole).then(|| experiment_id(plan.id(), &records, verdict));
-    let failures = finished.failures;
-    let summary = RunSummary {
+    let mut summary = RunSummary {
         run,
         experiment,
         verdict,
         executed: finished.executed,
         hits: records.len() - finished.executed,
         stages: records,
-        failures,
+        failures: finished.failures,
         interrupted: cancel.is_requested(),
     };
+    let fail = |what: &str, error: EngineError, failures: &mut Vec<(String, EngineError)>| {
+        sink.emit(&Event::Failed { what: what.to_owned(), message: error.with_causes() });
+        failures.push((what.to_owned(), error));
+    };
     if let Some(id) = experiment {
-        exports::swap_in(plan, store, options, &finished.products, verdict, sink)?;
-        record_experiment(id, plan, store, options, &summary)?;
+        if let Err(error) = record_experiment(id, plan, store, options, &summary) {
+            fail("experiment", error, &mut summary.failures);
+        }
+        if !finished.inputs_kept {
+            keep_again(id, plan, store, options, sink);
+        }
+        for error in exports::swap_in(plan, store, options, &finished.products, verdict, sink) {
+            fail("export", error, &mut summary.failures);
+        }
     }
     let seconds = started.elapsed().as_secs_f64();
-    log.record(store, &run_record(plan, options, &summary, seconds))?;
+    if let Err(error) = log.record(store, &run_record(plan, options, &summary, seconds)) {
+        fail("run record", error, &mut summary.failures);
+    }
     sink.emit(&Event::RunFinished {
         run: summary.run.clone(),
         experiment,
@@ -177,6 +189,25 @@ fn record_experiment(
     let value = serde_json::to_value(&record).map_err(|error| EngineError::internal("experiment", &error))?;
     store.put_experiment(&id, &value)?;
     Ok(())
+}
+
+/// In a run that executed nothing: sees to it that `reproduce` still finds manifest and inputs in the store. A store that
+/// can't be written serves hits all the same, so this only warns.
+fn keep_again(id: ExperimentId, plan: &Plan, store: &Store, options: &RunOptions, sink: &dyn Sink) {
+    let keep_manifest = || -> Result<(), EngineError> {
+        let Lookup::Found(value) = store.experiment(&id)? else { return Ok(()) };
+        let recorded = typed::<ExperimentRecord>("experiment", value)?.manifest;
+        let text = options.manifest.text.as_bytes();
+        // A manifest with another comment is the same experiment, and is kept as it was first.
+        if recorded == Digest::of(text) && store.check(Content::File(recorded))?.is_some() {
+            store.put_bytes(text)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = keep_manifest().and_then(|()| keep_inputs(plan, store)) {
+        let message = format!("what `pipe reproduce` needs can't be kept: {}", error.with_causes());
+        sink.emit(&Event::StageWarning { stage: "inputs".to_owned(), message });
+    }
 }
 
 fn run_record(plan: &Plan, options: &RunOptions, summary: &RunSummary, seconds: f64) -> RunRecord {

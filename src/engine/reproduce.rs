@@ -9,14 +9,15 @@ use std::fs;
 use std::path::Path;
 
 use crate::artifact::Content;
+use crate::digest::ExperimentId;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, Ran, output_folder, run_in};
 use crate::engine::record::{ExperimentRecord, OutputRecord, StageRecord};
 use crate::engine::resolve::{Products, action};
-use crate::engine::{EngineError, numerics_class};
+use crate::engine::{EngineError, numerics_class, typed};
 use crate::plan::{Plan, PlannedStage};
-use crate::stage::{Cancel, Numerics};
-use crate::store::Store;
+use crate::stage::{Cancel, Numerics, Outcome};
+use crate::store::{Lookup, Store};
 
 /// How one output compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct ReproducedStage {
     pub name: String,
     /// Slot to comparison.
     pub outputs: BTreeMap<String, Comparison>,
+    /// Whether verdict and figures are the recorded ones.
+    pub same_outcome: bool,
     /// The class it was recorded on, when this machine is of another one: then differing bits are to be expected.
     pub other_class: Option<String>,
 }
@@ -46,17 +49,22 @@ pub struct Reproduction {
 }
 
 impl Reproduction {
-    /// Whether every byte was the same.
+    /// Whether every byte was the same, and every verdict and figure.
     #[must_use]
     pub fn is_identical(&self) -> bool {
-        self.stages.iter().flat_map(|stage| stage.outputs.values()).all(|output| *output == Comparison::Identical)
+        self.stages.iter().all(ReproducedStage::is_identical)
     }
 
     /// Whether something differs that was made on this class of machine, or without floating point.
     #[must_use]
     pub fn has_diverged(&self) -> bool {
-        let same_class = self.stages.iter().filter(|stage| stage.other_class.is_none());
-        same_class.flat_map(|stage| stage.outputs.values()).any(|output| *output != Comparison::Identical)
+        self.stages.iter().any(|stage| stage.other_class.is_none() && !stage.is_identical())
+    }
+}
+
+impl ReproducedStage {
+    fn is_identical(&self) -> bool {
+        self.same_outcome && self.outputs.values().all(|output| *output == Comparison::Identical)
     }
 }
 
@@ -87,14 +95,38 @@ pub fn reproduce(
         let device = plan.device();
         let job =
             Job { stage, action: &action, products: &products, force: true, run: "", device, numerics_class: &class };
-        let outputs = run_and_compare(&job, recorded, store, sink, cancel)?;
+        let (outcome, outputs) = run_and_compare(&job, recorded, store, sink, cancel)?;
         let seconds = started.elapsed().as_secs_f64();
-        let outcome = recorded.outcome.clone();
-        let (verdict, metrics) = (outcome.verdict, outcome.metrics);
+        let same_outcome = outcome == recorded.outcome;
+        let Outcome { verdict, metrics } = outcome;
         sink.emit(&Event::StageFinished { stage: name.clone(), key, seconds, verdict, metrics });
-        stages.push(ReproducedStage { name, outputs, other_class: other_class(stage, recorded, &class) });
+        stages.push(ReproducedStage { name, outputs, same_outcome, other_class: other_class(stage, recorded, &class) });
     }
     Ok(Reproduction { stages })
+}
+
+/// What the store lacks of its experiments' manifests and inputs, without which they can't be reproduced.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn irreproducible(store: &Store) -> Result<Vec<(ExperimentId, String)>, EngineError> {
+    let mut found = Vec::new();
+    for id in store.experiments()? {
+        // A damaged record is in the store's own report.
+        let Lookup::Found(value) = store.experiment(&id)? else { continue };
+        let Ok(record) = typed::<ExperimentRecord>("experiment", value) else {
+            found.push((id, "a readable record".to_owned()));
+            continue;
+        };
+        let manifest = std::iter::once(("its manifest".to_owned(), Content::File(record.manifest)));
+        let inputs = record.inputs.iter().map(|(name, content)| (format!("its input `{name}`"), *content));
+        for (what, content) in manifest.chain(inputs) {
+            if !store.contains(content)? {
+                found.push((id, what));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn other_class(stage: &PlannedStage, recorded: &StageRecord, class: &str) -> Option<String> {
@@ -127,14 +159,14 @@ fn run_and_compare(
     store: &Store,
     sink: &dyn Sink,
     cancel: &Cancel,
-) -> Result<BTreeMap<String, Comparison>, EngineError> {
+) -> Result<(Outcome, BTreeMap<String, Comparison>), EngineError> {
     let sandbox = store.sandbox()?;
-    match run_in(job, store, &sandbox, sink, cancel)? {
-        Ran::Outcome(_) => {}
+    let outcome = match run_in(job, store, &sandbox, sink, cancel)? {
+        Ran::Outcome(outcome) => outcome,
         Ran::InputDamaged { message, .. } => {
             return Err(EngineError::DamagedInput { stage: recorded.name.clone(), message });
         }
-    }
+    };
     let folder = output_folder(&sandbox);
     let compare = |(slot, output): (&String, &OutputRecord)| {
         let fresh = folder.join(slot);
@@ -145,7 +177,7 @@ fn run_and_compare(
         };
         (slot.clone(), comparison)
     };
-    Ok(recorded.outputs.iter().map(compare).collect())
+    Ok((outcome, recorded.outputs.iter().map(compare).collect()))
 }
 
 /// The first file, and in it the first line or byte, that differs.

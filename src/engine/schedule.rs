@@ -15,7 +15,7 @@ use crate::engine::resolve::{Products, Stored, action, look_up};
 use crate::engine::why::Reason;
 use crate::engine::{EngineError, RunOptions, numerics_class};
 use crate::plan::{Origin, Plan, StageId};
-use crate::stage::{Cancel, Numerics, StageError};
+use crate::stage::{Cancel, Numerics};
 use crate::store::Store;
 
 /// How often damaged bytes are made again before the disk is given up on.
@@ -29,6 +29,8 @@ pub struct Finished {
     pub executed: usize,
     /// The failed ones.
     pub failures: Vec<(String, EngineError)>,
+    /// Whether the inputs are known to be in the store; not looked at when no stage had to run.
+    pub inputs_kept: bool,
 }
 
 enum State {
@@ -92,10 +94,11 @@ impl<'a> Schedule<'a> {
     }
 
     /// Runs until no stage can run any more.
-    pub fn drive(mut self) -> Result<Finished, EngineError> {
+    pub fn drive(mut self) -> Finished {
         let (sender, receiver) = channel();
-        std::thread::scope(|scope| self.coordinate(scope, &sender, &receiver))?;
-        Ok(Finished { products: self.products, executed: self.executed.len(), failures: self.failures })
+        std::thread::scope(|scope| self.coordinate(scope, &sender, &receiver));
+        let Self { products, executed, failures, inputs_kept, .. } = self;
+        Finished { products, executed: executed.len(), failures, inputs_kept }
     }
 
     fn coordinate<'scope>(
@@ -103,27 +106,22 @@ impl<'a> Schedule<'a> {
         scope: &'scope Scope<'scope, '_>,
         sender: &Sender<Report>,
         receiver: &Receiver<Report>,
-    ) -> Result<(), EngineError>
-    where
+    ) where
         'a: 'scope,
     {
         loop {
-            self.start_all_that_can(scope, sender)?;
+            self.start_all_that_can(scope, sender);
             if !self.states.values().any(|state| matches!(state, State::Running { .. })) {
-                return Ok(());
+                return;
             }
             // A running job holds a sender, so the channel is open.
-            let Ok((id, end)) = receiver.recv() else { return Ok(()) };
+            let Ok((id, end)) = receiver.recv() else { return };
             self.take(id, end);
         }
     }
 
     /// One pass over the stages in topological order; hits make later ones ready within the same pass.
-    fn start_all_that_can<'scope>(
-        &mut self,
-        scope: &'scope Scope<'scope, '_>,
-        sender: &Sender<Report>,
-    ) -> Result<(), EngineError>
+    fn start_all_that_can<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, sender: &Sender<Report>)
     where
         'a: 'scope,
     {
@@ -144,25 +142,44 @@ impl<'a> Schedule<'a> {
                 }
                 None => {}
             }
-            let action = action(self.plan, self.plan.stage(*id), &self.products, self.store)?;
-            let mut stored_reason = None;
-            if !force {
-                match look_up(self.plan.stage(*id), &action, self.store)? {
-                    Stored::Hit(record) => {
-                        self.hit(*id, *record);
-                        continue;
-                    }
-                    Stored::Miss(reason, damage) => {
-                        stored_reason = reason;
-                        self.report_damage(*id, damage);
-                    }
+            if let Err(error) = self.serve_or_start(*id, force, scope, sender) {
+                self.fail(*id, error);
+            }
+        }
+    }
+
+    /// Takes a ready stage from the store, or starts it if there are cores for it.
+    fn serve_or_start<'scope>(
+        &mut self,
+        id: StageId,
+        force: bool,
+        scope: &'scope Scope<'scope, '_>,
+        sender: &Sender<Report>,
+    ) -> Result<(), EngineError>
+    where
+        'a: 'scope,
+    {
+        let action = action(self.plan, self.plan.stage(id), &self.products, self.store)?;
+        let mut stored_reason = None;
+        if !force {
+            match look_up(self.plan.stage(id), &action, self.store)? {
+                Stored::Hit(record) => {
+                    self.hit(id, *record);
+                    return Ok(());
+                }
+                Stored::Miss(reason, damage) => {
+                    stored_reason = reason;
+                    self.report_damage(id, damage);
                 }
             }
-            let cores = self.cores_of(*id);
-            if self.cores_in_use() + cores <= self.options.cores.get() {
-                self.keep_inputs()?;
-                self.start(scope, sender, *id, action, force, stored_reason, cores);
+        }
+        let cores = self.cores_of(id);
+        if self.cores_in_use() + cores <= self.options.cores.get() {
+            if !self.inputs_kept {
+                keep_inputs(self.plan, self.store)?;
+                self.inputs_kept = true;
             }
+            self.start(scope, sender, id, action, force, stored_reason, cores);
         }
         Ok(())
     }
@@ -191,20 +208,6 @@ impl<'a> Schedule<'a> {
     fn cores_in_use(&self) -> usize {
         let cores = |state: &State| if let State::Running { cores } = state { *cores } else { 0 };
         self.states.values().map(cores).sum()
-    }
-
-    /// Copies inputs into the store before the first stage reads them. What is there already is not read again.
-    fn keep_inputs(&mut self) -> Result<(), EngineError> {
-        if self.inputs_kept {
-            return Ok(());
-        }
-        for input in self.plan.inputs() {
-            if self.store.check(input.content)?.is_some() && self.store.snapshot(&input.path)? != input.content {
-                return Err(EngineError::InputChanged { input: input.name.to_string() });
-            }
-        }
-        self.inputs_kept = true;
-        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of them were just computed by the only caller")]
@@ -279,7 +282,7 @@ impl<'a> Schedule<'a> {
 
     fn fail(&mut self, id: StageId, error: EngineError) {
         let stage = self.plan.stage(id).name.to_string();
-        self.sink.emit(&Event::StageFailed { stage: stage.clone(), message: chain(&error) });
+        self.sink.emit(&Event::StageFailed { stage: stage.clone(), message: error.with_causes() });
         self.states.insert(id, State::Failed);
         self.failures.push((stage, error));
     }
@@ -328,24 +331,20 @@ impl<'a> Schedule<'a> {
     }
 }
 
+/// Copies inputs into the store before the first stage reads them. What is there already is not read again.
+///
+/// # Errors
+/// [`EngineError::InputChanged`] when an input is no longer what was planned; the store's.
+pub fn keep_inputs(plan: &Plan, store: &Store) -> Result<(), EngineError> {
+    for input in plan.inputs() {
+        if store.check(input.content)?.is_some() && store.snapshot(&input.path)? != input.content {
+            return Err(EngineError::InputChanged { input: input.name.to_string() });
+        }
+    }
+    Ok(())
+}
+
 enum Blocker {
     NotReady,
     DidNotSucceed(String),
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &EngineError) -> String {
-    let mut text = error.to_string();
-    let mut cause = match error {
-        EngineError::Stage { error: StageError::Failed(inner), .. } => inner.source(),
-        other => std::error::Error::source(other),
-    };
-    while let Some(inner) = cause {
-        let told = inner.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -5,7 +5,10 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
+
 use crate::diagnostic::{Diagnostic, Label, Severity, SourceText};
+use crate::engine::event::EVENT_VERSION;
 
 /// A diagnostic as text, ending in a line break; with the terminal's colours or plain.
 #[must_use]
@@ -28,6 +31,25 @@ pub fn render(diagnostic: &Diagnostic, colour: bool) -> String {
         let _ = writeln!(text, "{:margin$}{} {}: {lines}", "", paint.dim("="), paint.bold("help"));
     }
     text
+}
+
+/// A diagnostic as one line of JSON, in the form of an event: `v`, `event`, `severity`, `code`, `message`, `places` (each
+/// `file`, `line`, `column`, both 1-based and counted in characters, `text`) and `help`.
+#[must_use]
+pub fn to_json_line(diagnostic: &Diagnostic) -> String {
+    let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+    let place = |label: &Label| {
+        let source = diagnostic.source.as_ref()?;
+        let (line, column) = source.position(label.span.offset);
+        Some(json!({ "file": &*source.name, "line": line, "column": column, "text": label.text }))
+    };
+    let places: Vec<Value> = diagnostic.labels.iter().filter_map(place).collect();
+    let (code, message, help) = (diagnostic.code, &diagnostic.message, &diagnostic.help);
+    json!({
+        "v": EVENT_VERSION, "event": "diagnostic", "severity": severity, "code": code,
+        "message": message, "places": places, "help": help,
+    })
+    .to_string()
 }
 
 /// Several diagnostics, with an empty line between them.
@@ -173,6 +195,15 @@ error[manifest::x]: it is wrong
   = help: write 2
 ";
         assert_eq!(render(&diagnostic, false), expected);
+    }
+
+    #[test]
+    fn as_json_it_names_every_place() {
+        let line = to_json_line(&at("a: 1\nbé: two\n", 10, 3).help("write 2"));
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(value["places"], json!([{ "file": "a.yaml", "line": 2, "column": 5, "text": "here" }]));
+        assert_eq!((&value["event"], &value["severity"]), (&json!("diagnostic"), &json!("error")));
+        assert_eq!((&value["code"], &value["help"]), (&json!("manifest::x"), &json!("write 2")));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
+
 use crate::plan::{Origin, Plan};
 
 /// Each stage with what it reads, in topological order.
@@ -20,6 +22,27 @@ pub fn text(plan: &Plan) -> String {
         }
     }
     out
+}
+
+/// Nodes and edges, for programs.
+#[must_use]
+pub fn json(plan: &Plan) -> Value {
+    let mut edges = Vec::new();
+    for id in plan.order() {
+        let stage = plan.stage(*id);
+        for port in &stage.inputs {
+            for label in &port.labels {
+                edges.push(json!({ "from": label, "to": stage.name.as_str(), "port": port.port.name }));
+            }
+        }
+    }
+    let stage = |id| json!({ "name": plan.stage(id).name.as_str(), "uses": plan.stage(id).stage.kind() });
+    json!({
+        "version": 1,
+        "inputs": plan.inputs().map(|input| input.name.to_string()).collect::<Vec<_>>(),
+        "stages": plan.order().iter().map(|id| stage(*id)).collect::<Vec<_>>(),
+        "edges": edges,
+    })
 }
 
 /// A Mermaid flowchart, which Markdown viewers draw.

@@ -113,6 +113,8 @@ impl Terminal {
         if self.style.quiet {
             return;
         }
+        // One whose input turned out to be damaged begins anew.
+        Self::end(state, stage);
         self.stage_line(state, stage, "run", "36", &because(reasons));
         if self.style.live {
             let bar = state.bars.add(ProgressBar::new_spinner());
@@ -182,7 +184,12 @@ impl Sink for Terminal {
             Event::RunStarted { name, plan, stages, .. } if !self.style.quiet => {
                 self.print(state, &format!("{name} · {stages} stages · plan {}\n", plan.short()));
             }
-            Event::StageHit { stage, verdict, metrics, saved_seconds, .. } if !self.style.quiet => {
+            Event::StageHit { stage, verdict, metrics, saved_seconds, .. } => {
+                // It may have begun, only to find that another run has made the result meanwhile.
+                Self::end(state, stage);
+                if self.style.quiet {
+                    return;
+                }
                 let text = self.done(*verdict, metrics, &format!("saved {}", units::seconds(*saved_seconds)));
                 self.stage_line(state, stage, "hit", "32", &text);
             }
@@ -206,6 +213,7 @@ impl Sink for Terminal {
                 Self::end(state, stage);
                 self.stage_line(state, stage, "failed", "1;31", message);
             }
+            Event::Failed { what, message } => self.stage_line(state, what, "failed", "1;31", message),
             Event::StageSkipped { stage, because } if !self.style.quiet => {
                 self.stage_line(state, stage, "skipped", "33", &format!("`{because}` did not succeed"));
             }
@@ -216,7 +224,12 @@ impl Sink for Terminal {
             Event::ExportSkipped { path, reason } => {
                 self.stage_line(state, "export", "left", "33", &format!("{path}: {reason}"));
             }
-            Event::RunFinished { .. } => self.finish(state, event),
+            Event::RunFinished { .. } => {
+                for (_, bar) in std::mem::take(&mut state.by_stage) {
+                    bar.finish_and_clear();
+                }
+                self.finish(state, event);
+            }
             _ => {}
         }
     }

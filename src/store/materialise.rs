@@ -105,9 +105,11 @@ impl Store {
     fn place_file(&self, digest: &Digest, to: &Path, access: Access) -> Result<Stamp, StoreError> {
         match (self.locate(digest)?, access) {
             (Located::Blob(blob), access) => self.place_blob(digest, &blob, to, access),
-            (Located::Reference(reference), Access::ReadOnly) => place_link(digest, &reference, to),
+            (Located::Reference(reference), Access::ReadOnly) => {
+                self.heed(&reference, digest, place_link(digest, &reference, to))
+            }
             (Located::Reference(reference), Access::Writable) => {
-                let (file, _) = reference.open_checked(digest)?;
+                let (file, _) = self.heed(&reference, digest, reference.open_checked(digest))?;
                 let (draft, found, stamp) = copy(&file, &reference.path, to, access)?;
                 if found != *digest {
                     return Err(reference.lost(digest, "changed while it was copied"));

@@ -199,7 +199,7 @@ impl Store {
                 Ok((file, path))
             }
             Located::Reference(reference) => {
-                let (file, _) = reference.open_checked(digest)?;
+                let (file, _) = self.heed(&reference, digest, reference.open_checked(digest))?;
                 Ok((file, reference.path))
             }
         }

@@ -29,6 +29,21 @@ impl Store {
         self.replace_record(Class::References, &digest.to_hex(), &reference)
     }
 
+    /// Passes on what reading a reference gave, and forgets the reference when a file of the right size with other
+    /// bytes lies there now: by its looks it would be believed for ever, and no run would note where the bytes lie today.
+    /// That it can't be forgotten, in a store that can't be written, is no failure of the reader.
+    pub(super) fn heed<T>(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        read: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if matches!(read, Err(StoreError::ReferenceLost { .. })) && reference.is_there()? {
+            let _ = fs::remove_file(self.place(Class::References, &digest.to_hex()));
+        }
+        read
+    }
+
     /// Where bytes lie, if that was ever noted. A damaged note is as good as none: its input is hashed again.
     pub(super) fn reference(&self, digest: &Digest) -> Result<Option<Reference>, StoreError> {
         Ok(match self.read_record(Class::References, &digest.to_hex())? {

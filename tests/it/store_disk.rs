@@ -1,46 +1,15 @@
-//! Disks that are full or read-only. These need a file system of their own, so a right to mount; without it they skip
-//! and say so. Permission bits are no substitute: they do not bind root.
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+//! Disks that are full or read-only, at the level of the store. Skipped without the right to mount.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use pipe::artifact::{ArtifactKind, Content, Projection};
 use pipe::digest::{ActionKey, Canonical};
 use pipe::store::{Access, Committed, Lookup, Output, ResultRecord, Store, StoreError};
 use serde_json::json;
 
-/// A small file system in memory, until dropped.
-struct Disk {
-    folder: tempfile::TempDir,
-}
-
-impl Disk {
-    fn mount(test: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], folder.path());
-        if !mounted {
-            eprintln!("skipped {test}: no right to mount a file system of its own");
-        }
-        mounted.then_some(Self { folder })
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.folder.path()).status();
-    }
-}
-
-fn mount(options: &[&str], path: &Path) -> bool {
-    Command::new("mount").args(options).arg(path).output().is_ok_and(|output| output.status.success())
-}
+use crate::disk::Disk;
 
 fn key() -> ActionKey {
     ActionKey::of(&Canonical::Null)
@@ -107,8 +76,7 @@ fn a_read_only_cache_serves_hits_and_a_write_says_what_to_do() {
     drop(writable);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "rotten").unwrap();
-    if !mount(&["-o", "remount,ro"], disk.path()) {
-        eprintln!("skipped the read-only cache: no right to remount");
+    if !disk.make_read_only() {
         return;
     }
     let store = Store::open(&root).unwrap();

@@ -5,6 +5,7 @@
 mod chat;
 mod common;
 mod copying;
+mod dense;
 mod lookup;
 mod probe;
 mod words;
@@ -26,6 +27,8 @@ const BLEND: [Share; 6] = [
     (world::facts, 24),
     (world::owners, 10),
 ];
+const FACTS: [Share; 5] =
+    [(copying::codes, 8), (many_entries, 14), (dense::facts, 36), (dense::owners, 20), (dense::loose, 22)];
 const PROBE: [Share; 1] = [(probe::row, 100)];
 const COPY: [Share; 1] = [(copying::words, 100)];
 const LOOKUP: [Share; 4] = [(copying::words, 15), (copying::codes, 20), (few_entries, 35), (many_entries, 30)];
@@ -50,11 +53,12 @@ fn many_entries(random: &mut Random) -> Json {
 /// Writes the corpus into `folder`.
 pub fn write(folder: &Path, seed: u64) -> Result<String, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
-    let files: [(&str, usize, &[Share]); 5] = [
+    let files: [(&str, usize, &[Share]); 6] = [
         ("corpus-1-copy.jsonl", 44_000, &COPY),
         ("corpus-2-lookup.jsonl", 36_000, &LOOKUP),
         ("corpus-3-talk.jsonl", 48_000, &TALK),
         ("corpus-4-blend.jsonl", 110_000, &BLEND),
+        ("corpus-5-facts.jsonl", 240_000, &FACTS),
         ("probe.jsonl", 200, &PROBE),
     ];
     let mut summary = String::new();

@@ -136,29 +136,40 @@ pub fn known(random: &mut Random) -> &'static str {
     }
 }
 
-/// A random value: number, share, price, time, code, name, word. Never twice the same kind of length, so it must be copied.
-pub fn value(random: &mut Random) -> String {
-    match random.index(16) {
-        0 | 1 => random.between(1, 99).to_string(),
-        2 => random.between(100, 9999).to_string(),
-        3 => format!("{}%", random.between(1, 99)),
-        4 => format!("{}.{}%", random.between(1, 40), random.index(10)),
-        5 => format!("${}", random.between(1, 999)),
-        6 => format!("{}.{:02}", random.between(1, 9), random.index(100)),
-        7 => format!("{}:{:02}", random.between(1, 23), random.index(60)),
-        8 => {
-            let (count, low) = (random.between(1, 3), random.between(1, 999));
-            format!("{}-{low}", letters(random, count))
+/// A figure of one of twelve kinds.
+pub fn figure(random: &mut Random, kind: usize) -> String {
+    match kind {
+        0 => random.between(1, 99).to_string(),
+        1 => random.between(100, 9999).to_string(),
+        2 => format!("{}%", random.between(1, 99)),
+        3 => format!("{}.{}%", random.between(1, 40), random.index(10)),
+        4 => format!("${}", random.between(1, 999)),
+        5 => format!("{}.{:02}", random.between(1, 9), random.index(100)),
+        6 => format!("{}:{:02}", random.between(1, 23), random.index(60)),
+        7 => {
+            format!("{} {}", random.between(2, 60), random.pick(&["days", "weeks", "hours", "coins", "miles", "steps"]))
         }
-        9 => {
+        8 => format!("{},{:03}", random.between(1, 9), random.index(1000)),
+        9 => format!("${}.{}M", random.between(1, 99), random.index(10)),
+        10 => {
             let number = random.between(10, 999);
             format!("{}{number}", letters(random, 1))
         }
-        10 => {
-            format!("{} {}", random.between(2, 60), random.pick(&["days", "weeks", "hours", "coins", "miles", "steps"]))
+        _ => {
+            let (count, low) = (random.between(1, 3), random.between(1, 999));
+            format!("{}-{low}", letters(random, count))
         }
-        11 => format!("{},{:03}", random.between(1, 9), random.index(1000)),
-        12 => format!("${}.{}M", random.between(1, 99), random.index(10)),
+    }
+}
+
+/// A random value: number, share, price, time, code, name, word. Never twice the same kind of length, so it must be copied.
+pub fn value(random: &mut Random) -> String {
+    match random.index(16) {
+        0 | 1 => figure(random, 0),
+        draw @ 2..=7 => figure(random, draw - 1),
+        8 => figure(random, 11),
+        9 => figure(random, 10),
+        draw @ 10..=12 => figure(random, draw - 3),
         13 => invented(random),
         14 => format!("{} {}", invented_name(random), invented_name(random)),
         _ => known(random).to_owned(),

@@ -8,7 +8,8 @@ use super::words::{ANIMALS, LOOKS, NAMES, PLACES, THINGS, TRAITS, invented, inve
 use crate::json::Json;
 use crate::random::Random;
 
-const TELL: [&str; 18] = [
+/// Sentences that state a fact.
+pub const TELL: [&str; 18] = [
     "The {k} is {v}.",
     "The {k} is {v}.",
     "{K}: {v}.",
@@ -28,7 +29,8 @@ const TELL: [&str; 18] = [
     "After a while the {k} will be {v}.",
     "With the {k} came {v}.",
 ];
-const ASK: [&str; 14] = [
+/// Questions for a fact.
+pub const ASK: [&str; 14] = [
     "What is the {k} of {o}?",
     "What is the {k} at {o}?",
     "{o}: what is the {k}?",
@@ -45,8 +47,12 @@ const ASK: [&str; 14] = [
     "{o} asks about the {k}.",
 ];
 const ANSWER: [&str; 3] = ["The {k} is {v}.", "It is {v}.", "The {k} of {o} is {v}."];
-const BARE: [&str; 3] = ["Answer with the value only.", "Only the value.", "Give just the value."];
-const TOOLS: [Tool; 6] = [
+/// System texts that ask for the bare value.
+pub const BARE: [&str; 3] = ["Answer with the value only.", "Only the value.", "Give just the value."];
+/// What is thought before a tool is called.
+pub const THOUGHTS: [&str; 4] = ["", "Look it up.", "Search.", "Check the notes."];
+/// Tools of the made-up world.
+pub const TOOLS: [Tool; 6] = [
     Tool("look_around", "see what is at a place", "query"),
     Tool("read_card", "search over the cards", "query"),
     Tool("ask_baker", "ask the baker", "query"),
@@ -56,7 +62,7 @@ const TOOLS: [Tool; 6] = [
 ];
 
 /// The owner of a note: a person, an animal, a place.
-fn owner(random: &mut Random) -> String {
+pub fn owner(random: &mut Random) -> String {
     match random.index(5) {
         0 => random.word(&NAMES).to_owned(),
         1 => format!("the {} {}", random.word(&LOOKS), random.word(&ANIMALS)),
@@ -68,7 +74,7 @@ fn owner(random: &mut Random) -> String {
 }
 
 /// What a fact is about: traits of the world, things, and invented phrases so that any words can be matched.
-fn topics(random: &mut Random, count: usize) -> Vec<String> {
+pub fn topics(random: &mut Random, count: usize) -> Vec<String> {
     if random.chance(25) {
         return random.sample(&TRAITS, count).into_iter().map(|topic| (*topic).to_owned()).collect();
     }
@@ -139,7 +145,7 @@ fn talk(random: &mut Random, note: &str, pairs: &[(String, String, String)]) -> 
     if random.chance(25) {
         let tool = random.pick(&TOOLS);
         let argument = if random.chance(60) { question.clone() } else { known(random).to_owned() };
-        let thought = random.word(&["", "Look it up.", "Search.", "Check the notes."]);
+        let thought = random.word(&THOUGHTS);
         return with_tool(tool, question, thought, &argument, note, answer);
     }
     let bare = random.chance(35);
@@ -193,7 +199,8 @@ pub fn story(random: &mut Random) -> Json {
     Json::map([("text", Json::text(text))])
 }
 
-fn capital(text: &str) -> String {
+/// The text with a capital first letter.
+pub fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
