@@ -8,6 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{Failure, Session, load};
 use crate::diagnostic::Diagnostic;
 use crate::engine::event::EVENT_VERSION;
+use crate::report::units;
 
 pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Failure> {
     let mut found = Vec::new();
@@ -27,8 +28,8 @@ pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Fail
                 say(&fields.to_string());
             }
             Ok(loaded) if !session.console.quiet => {
-                let (path, stages) = (manifest.display(), loaded.plan.order().len());
-                say(&format!("ok  {path}: {stages} stages, plan {}", loaded.plan.id().short()));
+                let (path, stages) = (manifest.display(), units::count(loaded.plan.order().len(), "stage"));
+                say(&format!("ok  {path}: {stages}, plan {}", loaded.plan.id().short()));
             }
             Ok(_) => {}
             Err(Failure::Diagnostics(diagnostics)) => found.extend(diagnostics),

@@ -13,6 +13,7 @@ use crate::engine::record::ExperimentRecord;
 use crate::engine::{EngineError, ManifestCopy, typed};
 use crate::manifest::{self, Override};
 use crate::plan::{Plan, Planner};
+use crate::report::units;
 use crate::stages::registry;
 use crate::store::{Lookup, Store};
 
@@ -114,9 +115,8 @@ pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure
 /// `3 errors, 1 warning`.
 pub fn count(found: &[Diagnostic]) -> String {
     let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     match found.len() - errors {
-        0 => plural(errors, "error"),
-        warnings => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+        0 => units::count(errors, "error"),
+        warnings => format!("{}, {}", units::count(errors, "error"), units::count(warnings, "warning")),
     }
 }

@@ -25,7 +25,7 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
     let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_))).count();
     say(&match runs {
         0 => "\nnothing would run".to_owned(),
-        runs => format!("\n{runs} of {} stages would run", previews.len()),
+        runs => format!("\n{runs} of {} would run", units::count(previews.len(), "stage")),
     });
     Ok(Exit::Ok)
 }

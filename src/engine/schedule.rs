@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 
+use crate::diagnostic::Diagnostic;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
@@ -15,7 +16,7 @@ use crate::engine::resolve::{Products, Stored, action, look_up};
 use crate::engine::why::Reason;
 use crate::engine::{EngineError, RunOptions, numerics_class};
 use crate::plan::{Origin, Plan, StageId};
-use crate::stage::{Cancel, Numerics};
+use crate::stage::{Cancel, Numerics, StageError};
 use crate::store::Store;
 
 /// How often damaged bytes are made again before the disk is given up on.
@@ -280,7 +281,10 @@ impl<'a> Schedule<'a> {
         self.products.insert(id, record);
     }
 
-    fn fail(&mut self, id: StageId, error: EngineError) {
+    fn fail(&mut self, id: StageId, mut error: EngineError) {
+        if let EngineError::Stage { error: StageError::Data(found), .. } = &mut error {
+            name_files(found, self.plan);
+        }
         let stage = self.plan.stage(id).name.to_string();
         self.sink.emit(&Event::StageFailed { stage: stage.clone(), message: error.with_causes() });
         self.states.insert(id, State::Failed);
@@ -342,6 +346,15 @@ pub fn keep_inputs(plan: &Plan, store: &Store) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+/// A stage knows what it reads by the names of the manifest's inputs; a person looks for the file.
+fn name_files(found: &mut [Diagnostic], plan: &Plan) {
+    for source in found.iter_mut().filter_map(|diagnostic| diagnostic.source.as_mut()) {
+        if let Some(input) = plan.inputs().find(|input| input.name.as_str() == &*source.name) {
+            source.name = input.source.to_string().into();
+        }
+    }
 }
 
 enum Blocker {

@@ -182,7 +182,8 @@ impl Sink for Terminal {
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::RunStarted { name, plan, stages, .. } if !self.style.quiet => {
-                self.print(state, &format!("{name} · {stages} stages · plan {}\n", plan.short()));
+                let stages = units::count(*stages, "stage");
+                self.print(state, &format!("{name} · {stages} · plan {}\n", plan.short()));
             }
             Event::StageHit { stage, verdict, metrics, saved_seconds, .. } => {
                 // It may have begun, only to find that another run has made the result meanwhile.

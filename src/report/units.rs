@@ -16,6 +16,12 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
+/// A count with its noun: `1 stage`, `2 stages`.
+#[must_use]
+pub fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A size in binary units: `512 B`, `1.5 MiB`.
 #[must_use]
 pub fn bytes(value: u64) -> String {

@@ -146,6 +146,25 @@ fn a_cache_that_can_not_be_made_is_named_in_the_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("a-file/cache"));
 }
 
+#[test]
+fn a_bad_row_is_shown_in_its_file_not_under_the_inputs_name() {
+    let project = Project::new();
+    fs::write(project.path("data/train.jsonl"), "{\"instruction\": 3}\n").unwrap();
+    project.write_manifest(
+        "bad.yaml",
+        "version: 1\nname: bad\ninputs: { raw: data/train.jsonl }\nstages: { clean: { in: { sources: raw } } }\n",
+    );
+    let output = project.pipe(&["run", "pipelines/bad.yaml"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("--> data/train.jsonl:1:17"), "{text}");
+    assert_eq!(
+        text.matches("`instruction`: found `number`").count(),
+        2,
+        "in the stage's line and with its place: {text}"
+    );
+}
+
 /// The digest of an output in the record of an experiment.
 fn digest_of(project: &Project, experiment: &str, path: &str) -> String {
     let shown: Value = serde_json::from_slice(&project.pipe(&["show", "--json", experiment]).stdout).unwrap();
