@@ -173,3 +173,43 @@ fn argmax(logits: &[f32]) -> u32 {
     }
     u32::try_from(best).expect("a vocabulary has fewer than 2^32 ids")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::DeviceSpec;
+    use crate::model::{backend, folder};
+
+    #[test]
+    fn the_logits_of_cached_decoding_are_those_of_a_whole_pass() {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model/llama");
+        let model = folder::load(&golden, &backend::open(DeviceSpec::default()).unwrap()).unwrap();
+        let (vocab, length) = (model.config().vocab_size, 33);
+        let row = |seed: usize| (0..length).map(|at| u32::try_from((seed + at * 37) % vocab).unwrap()).collect();
+        let rows: [Vec<u32>; 3] = [row(5), row(80), row(211)];
+        let whole = |row: &[u32]| {
+            let batch = Batch::new(std::iter::once(row), vocab).unwrap();
+            numbers(model.logits(model.hidden_states(&batch.input_ids, &batch.rows, None)))
+        };
+        let whole: Vec<Vec<f32>> = rows.iter().map(|row| whole(row)).collect();
+        // Prompts of different lengths at once, then all rows a token at a time.
+        let prompts = [3, 17, 9];
+        let mut cache = KeyValueCache::new(model.config(), rows.len());
+        let mut largest = 0.0_f32;
+        for step in 0..length - 17 {
+            let part = |(row, prompt): (usize, usize)| match step {
+                0 => &rows[row][..prompt],
+                _ => &rows[row][prompt + step - 1..prompt + step],
+            };
+            let batch = Batch::new(prompts.into_iter().enumerate().map(part), vocab).unwrap();
+            let logits = numbers(model.logits(model.hidden_states_cached(&batch.input_ids, &batch.rows, &mut cache)));
+            for (row, range) in batch.rows.iter().enumerate() {
+                let found = &logits[range.start * vocab..range.end * vocab];
+                let first = prompts[row] + step - range.len();
+                let expected = &whole[row][first * vocab..(first + range.len()) * vocab];
+                largest = found.iter().zip(expected).fold(largest, |most, (a, b)| most.max((a - b).abs()));
+            }
+        }
+        assert!(largest < 1e-4, "logits differ by {largest}");
+    }
+}

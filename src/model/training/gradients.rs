@@ -135,3 +135,77 @@ impl WeightVisitor for Collector {
         self.buffers.push(numbers(gradient));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::device::DeviceSpec;
+    use crate::model::batch::Batch;
+    use crate::model::training::example::{TrainExample, targets};
+    use crate::model::{backend, folder};
+
+    struct Names(Vec<String>);
+
+    impl WeightVisitor for Names {
+        fn visit<const D: usize>(&mut self, name: &str, _weight: &mut Tensor<D>) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    /// The gradients of the mean loss, by weight.
+    fn gradients(folder: &Path, examples: &[TrainExample]) -> BTreeMap<String, Vec<f32>> {
+        let mut model = folder::load(folder, &backend::open(DeviceSpec::default()).unwrap().autodiff()).unwrap();
+        require(&mut model, Trained::Everything);
+        let rows = examples.iter().map(|example| example.input_ids.as_slice());
+        let batch = Batch::new(rows, model.config().vocab_size).unwrap();
+        let targets = targets(examples.iter(), &batch).unwrap();
+        let count = targets.len() as f32;
+        let hidden = model.hidden_states(&batch.input_ids, &batch.rows, None);
+        let loss = model.loss(hidden, Arc::from(targets));
+        let mut names = Names(Vec::new());
+        model.visit(&mut names);
+        let found = collect(&mut model, loss.backward()).into_iter();
+        let mean = found.map(|buffer| buffer.into_iter().map(|number| number / count).collect());
+        names.0.into_iter().zip(mean).collect()
+    }
+
+    fn check(name: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model").join(name);
+        let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
+        let expected = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let floats = |name: &str| -> Vec<f32> {
+            expected.tensor(name).unwrap().data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        };
+        let ids: Vec<u32> = {
+            let view = expected.tensor("input_ids").unwrap();
+            view.data().as_chunks().0.iter().map(|b| u32::try_from(i64::from_le_bytes(*b)).unwrap()).collect()
+        };
+        // The second row ends where its padding begins.
+        let row = |ids: &[u32]| TrainExample { input_ids: ids.to_vec(), loss_mask: vec![true; ids.len()] };
+        let found = gradients(&folder, &[row(&ids[..40]), row(&ids[40..70])]);
+        let golden = expected.names().into_iter().filter_map(|name| Some((name, name.strip_prefix("grad__")?)));
+        let mut compared = 0;
+        for (tensor, flat) in golden {
+            // The fixture's names have `_` for `.`.
+            let weight = found.keys().find(|weight| weight.replace('.', "_") == flat).expect("a weight of that name");
+            let (found, golden) = (&found[weight], floats(tensor));
+            assert_eq!(found.len(), golden.len(), "{weight}");
+            let largest = golden.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
+            let apart = found.iter().zip(&golden).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(apart <= 1e-4 * largest.max(1e-3), "{weight}: {apart} apart, the largest is {largest}");
+            compared += 1;
+        }
+        assert!(compared >= 10, "{compared} gradients compared");
+    }
+
+    #[test]
+    fn full_training_has_the_gradients_of_torch() {
+        check("llama");
+        check("llama_tied_bias");
+        check("llama3_rope");
+    }
+}
