@@ -128,7 +128,7 @@ pub fn run_in(
     let observer = Relay { stage: &name, sink };
     let context =
         StageContext { inputs, output_folder, device: job.device, observer: &observer, cancel: cancel.clone() };
-    let outcome = run_caught(job, &context)?;
+    let outcome = run_caught(job, &context).map_err(|error| name_inputs(error, job, sandbox))?;
     handed.iter().try_for_each(Materialised::check_unchanged)?;
     Ok(Ran::Outcome(outcome))
 }
@@ -174,6 +174,25 @@ fn run_caught(job: &Job<'_>, context: &StageContext<'_>) -> Result<Outcome, Engi
         Ok(Err(error)) => Err(failed(error)),
         Err(panic) => Err(panicked(job, &*panic)),
     }
+}
+
+/// Says an input's name where an error says where it lies in the sandbox, which is gone when the error is read.
+fn name_inputs(error: EngineError, job: &Job<'_>, sandbox: &Sandbox) -> EngineError {
+    let mut text = error.with_causes();
+    let inside = sandbox.path().join("in");
+    let EngineError::Stage { stage, error: StageError::Failed(_) } = &error else { return error };
+    if !text.contains(&*inside.to_string_lossy()) {
+        return error;
+    }
+    for edges in &job.stage.inputs {
+        for (index, label) in edges.labels.iter().enumerate() {
+            let path = inside.join(edges.port.name).join(index.to_string());
+            for end in ["/", "`"] {
+                text = text.replace(&format!("{}{end}", path.display()), &format!("{label}{end}"));
+            }
+        }
+    }
+    EngineError::Stage { stage: stage.clone(), error: StageError::failed(text) }
 }
 
 fn panicked(job: &Job<'_>, panic: &(dyn Any + Send)) -> EngineError {

@@ -78,7 +78,9 @@ pub(crate) fn check_row(row: usize, ids: &[u32], vocab_size: usize) -> Result<()
     match ids.iter().find(|id| usize::try_from(**id).is_ok_and(|id| id >= vocab_size)) {
         None => Ok(()),
         Some(id) => {
-            let reason = format!("token id is `{id}`; expected below vocab_size `{vocab_size}`");
+            let reason = format!(
+                "token id is `{id}`; expected below vocab_size `{vocab_size}`, so the row was made by another tokenizer"
+            );
             Err(ModelError::Row { row, reason })
         }
     }

@@ -59,6 +59,12 @@ pub enum ModelError {
         /// What would have been accepted.
         expected: String,
     },
+    /// A model folder without weight files.
+    #[error("`{}` has no weights; expected `model.safetensors`, or `model.safetensors.index.json` with its shards", folder.display())]
+    NoWeights {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A weight file is truncated or malformed.
     #[error("`{}` is not a valid weight file: {reason}", path.display())]
     MalformedWeights {

@@ -170,7 +170,7 @@ fn rows_and_settings_that_cannot_work_are_refused() {
         &row(vec![1, 288], vec![true; 2]),
         full(),
         config(),
-        "row 0: token id is `288`; expected below vocab_size `288`",
+        "row 0: token id is `288`; expected below vocab_size `288`, so the row was made by another tokenizer",
     );
     check(
         &row(vec![1, 2], vec![true]),

@@ -165,6 +165,36 @@ fn a_bad_row_is_shown_in_its_file_not_under_the_inputs_name() {
     );
 }
 
+#[test]
+fn a_model_folder_without_weights_is_named_as_the_manifest_names_it() {
+    let project = Project::new();
+    fs::create_dir(project.path("data/base")).unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+        let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/models/pipe-mini").join(name);
+        fs::copy(embedded, project.path("data/base").join(name)).unwrap();
+    }
+    project.write_manifest(
+        "empty.yaml",
+        "version: 1\nname: empty\ninputs: { exam: data/exam.jsonl, base: data/base }\nstages: { eval: { in: { model: base, data: exam } } }\n",
+    );
+    let output = project.pipe(&["run", "pipelines/empty.yaml"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("`base` has no weights; expected `model.safetensors`"), "{text}");
+}
+
+#[test]
+fn prompts_of_another_tokenizer_are_refused_with_the_likely_cause() {
+    let project = Project::new();
+    let other = "  other: { uses: tokenizer, in: { records: clean.records }, with: { vocab_size: 300 } }\n  init:\n    in: { tokenizer: other.tokenizer }";
+    let manifest = crate::project::MANIFEST.replace("  init:\n    in: { tokenizer: tokenizer.tokenizer }", other);
+    project.write_manifest("mixed.yaml", &manifest.replace("vocab_size: 320", "vocab_size: 400"));
+    let output = project.pipe(&["run", "pipelines/mixed.yaml", "train"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("expected below vocab_size `300`") && text.contains("another tokenizer"), "{text}");
+}
+
 /// The digest of an output in the record of an experiment.
 fn digest_of(project: &Project, experiment: &str, path: &str) -> String {
     let shown: Value = serde_json::from_slice(&project.pipe(&["show", "--json", experiment]).stdout).unwrap();

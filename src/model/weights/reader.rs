@@ -66,7 +66,11 @@ impl WeightFiles {
     pub(crate) fn open_folder(folder: &Path) -> Result<Self, ModelError> {
         let index_path = folder.join("model.safetensors.index.json");
         if !index_path.exists() {
-            return Self::open_file(&folder.join("model.safetensors"));
+            let weights = folder.join("model.safetensors");
+            if !weights.exists() {
+                return Err(ModelError::NoWeights { folder: folder.to_path_buf() });
+            }
+            return Self::open_file(&weights);
         }
         let text = std::fs::read(&index_path).map_err(ModelError::read(&index_path))?;
         let index: ShardIndex =
