@@ -98,6 +98,7 @@ fn try_export(export: &Export, content: Content, store: &Store, target: &Path) -
     // In the store, where a killed run's drafts are swept away; beside the target when that is on another disk.
     let sandbox = store.sandbox().ok();
     let beside = parent.join(format!(".{}.pipe-{}", name.to_string_lossy(), std::process::id()));
+    let stray = beside.clone();
     let in_store = sandbox.as_ref().map_or_else(|| beside.clone(), |sandbox| sandbox.path().join("export"));
     let (swapped, draft) = match copy_and_swap(&in_store)? {
         Err(Errno::XDEV) => (copy_and_swap(&beside)?, beside),
@@ -108,9 +109,11 @@ fn try_export(export: &Export, content: Content, store: &Store, target: &Path) -
         let is_held = store.digest_of(&draft).is_ok_and(|old| store.holds_copy(old).unwrap_or(false));
         if !is_held {
             renameat_with(CWD, &draft, CWD, target, RenameFlags::EXCHANGE).map_err(|error| told(&error))?;
-            // Ours again, unless somebody wrote in between the two exchanges.
             if store.digest_of(&draft).is_ok_and(|ours| ours == content) {
                 remove(&draft);
+            } else {
+                // Somebody wrote in between the two exchanges as well; that is kept, beside the target.
+                let _ = std::fs::rename(&draft, &stray);
             }
             return Ok(Some(Done::LeftAlone));
         }

@@ -6,6 +6,7 @@ use crate::json::Json;
 #[derive(Default)]
 pub struct Talk {
     messages: Vec<Json>,
+    tools: Vec<Json>,
 }
 
 impl Talk {
@@ -24,6 +25,38 @@ impl Talk {
         self.turn("assistant", content)
     }
 
+    /// Offers a tool.
+    pub fn tool(mut self, tool: &Tool) -> Self {
+        let argument = Json::map([(tool.2, Json::map([("type", Json::text("string"))]))]);
+        let parameters = Json::map([
+            ("type", Json::text("object")),
+            ("properties", argument),
+            ("required", Json::List(vec![Json::text(tool.2)])),
+        ]);
+        let function =
+            Json::map([("name", Json::text(tool.0)), ("description", Json::text(tool.1)), ("parameters", parameters)]);
+        self.tools.push(Json::map([("type", Json::text("function")), ("function", function)]));
+        self
+    }
+
+    /// Adds a thought and a call of a tool.
+    pub fn call(mut self, tool: &Tool, thought: &str, argument: &str) -> Self {
+        let arguments = Json::map([(tool.2, Json::text(argument))]);
+        let function = Json::map([("name", Json::text(tool.0)), ("arguments", arguments)]);
+        let call = Json::map([("type", Json::text("function")), ("function", function)]);
+        self.messages.push(Json::map([
+            ("role", Json::text("assistant")),
+            ("content", Json::text(thought)),
+            ("tool_calls", Json::List(vec![call])),
+        ]));
+        self
+    }
+
+    /// Adds what the tool found.
+    pub fn observe(self, content: impl Into<String>) -> Self {
+        self.turn("tool", content)
+    }
+
     fn turn(mut self, role: &str, content: impl Into<String>) -> Self {
         self.messages.push(Json::map([("role", Json::text(role)), ("content", Json::text(content))]));
         self
@@ -31,7 +64,11 @@ impl Talk {
 
     /// The row.
     pub fn json(self) -> Json {
-        Json::map([("messages", Json::List(self.messages))])
+        let mut fields = vec![("messages".to_owned(), Json::List(self.messages))];
+        if !self.tools.is_empty() {
+            fields.push(("tools".to_owned(), Json::List(self.tools)));
+        }
+        Json::Map(fields)
     }
 }
 

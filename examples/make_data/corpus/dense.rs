@@ -4,8 +4,8 @@
 
 use super::chat::{Talk, with_tool};
 use super::common::COMMON;
-use super::lookup::{fill, keys, values};
-use super::words::figure;
+use super::lookup::{self, fill, keys, values};
+use super::words::{figure, invented_name};
 use super::world::{ASK, BARE, TELL, THOUGHTS, TOOLS, capital, owner, topics};
 use crate::json::Json;
 use crate::random::Random;
@@ -17,8 +17,43 @@ struct Asked {
     value: String,
 }
 
-/// Facts of one owner in sentences.
+/// A note and some questions about it.
+type Noted = (String, Vec<Asked>);
+/// How a note and its questions become a row.
+type Deliver = fn(&mut Random, Noted) -> Json;
+
+/// Facts of one owner; the note mostly stands before the question.
 pub fn facts(random: &mut Random) -> Json {
+    let noted = facts_note(random);
+    plain(random, noted)
+}
+
+/// One fact of several owners; the note mostly stands before the question.
+pub fn owners(random: &mut Random) -> Json {
+    let noted = owners_note(random);
+    plain(random, noted)
+}
+
+/// Loose sentences; the note mostly stands before the question.
+pub fn loose(random: &mut Random) -> Json {
+    let noted = loose_note(random);
+    plain(random, noted)
+}
+
+/// Any kind of note, the question before it: from a tool, or in the same turn. The bare value only where it is asked for.
+pub fn question_first(random: &mut Random) -> Json {
+    let noted = match random.index(100) {
+        0..36 => facts_note(random),
+        36..58 => owners_note(random),
+        58..80 => loose_note(random),
+        _ => entries_note(random),
+    };
+    let deliver: Deliver = if random.chance(75) { through_tool } else { after_question };
+    deliver(random, noted)
+}
+
+/// Facts of one owner in sentences.
+fn facts_note(random: &mut Random) -> Noted {
     let count = random.between(2, 4);
     let topics = topics(random, count);
     let values = mixed_values(random, count);
@@ -41,11 +76,11 @@ pub fn facts(random: &mut Random) -> Json {
             value: values[place].clone(),
         })
         .collect();
-    talk(random, &format!("{heading}{}", sentences.join(" ")), &pairs)
+    (format!("{heading}{}", sentences.join(" ")), pairs)
 }
 
 /// The same trait of several owners.
-pub fn owners(random: &mut Random) -> Json {
+fn owners_note(random: &mut Random) -> Noted {
     let count = random.between(2, 4);
     let keys = keys(random, count);
     let values = mixed_values(random, count);
@@ -62,11 +97,11 @@ pub fn owners(random: &mut Random) -> Json {
             value: values[place].clone(),
         })
         .collect();
-    talk(random, &note, &pairs)
+    (note, pairs)
 }
 
 /// Sentences of common words; a question shares one or two words with the sentence that holds its value.
-pub fn loose(random: &mut Random) -> Json {
+fn loose_note(random: &mut Random) -> Noted {
     let count = random.between(2, 4);
     let mut pool: Vec<&str> = random.sample(COMMON, 10 * count).into_iter().copied().collect();
     let mut take = |random: &mut Random, low: usize, high: usize| -> Vec<&str> {
@@ -103,7 +138,31 @@ pub fn loose(random: &mut Random) -> Json {
             Asked { question, topic: key.join(" "), value: value.clone() }
         })
         .collect();
-    talk(random, &sentences.join(" "), &pairs)
+    (sentences.join(" "), pairs)
+}
+
+/// Entries of a list, a table or an object, perhaps under a name.
+fn entries_note(random: &mut Random) -> Noted {
+    let count = random.between(2, 5);
+    let keys = keys(random, count);
+    let values = mixed_values(random, count);
+    let owner = format!("{} {}", invented_name(random), invented_name(random));
+    let note = lookup::note(random, &keys, &values);
+    let note = if random.chance(30) && !note.starts_with('{') { format!("{owner}: {note}") } else { note };
+    let ask = random.word(&lookup::ASKS);
+    let order = order(random, count);
+    let pairs: Vec<Asked> = order
+        .into_iter()
+        .map(|place| {
+            let question = match random.index(3) {
+                0 => capital(&fill(ask, &keys[place], "")),
+                1 => format!("{owner}, {}?", keys[place]),
+                _ => capital(&fill(random.word(&ASK), &keys[place], "").replace("{o}", &owner)),
+            };
+            Asked { question, topic: keys[place].clone(), value: values[place].clone() }
+        })
+        .collect();
+    (note, pairs)
 }
 
 /// Words that only ask; no note holds them as the key of a fact more often than any other word.
@@ -145,7 +204,7 @@ fn distinct(random: &mut Random, count: usize, make: fn(&mut Random, usize) -> S
 const FIGURE_KINDS: usize = 12;
 
 /// The row: the note in the first question, or from a tool; answers bare, or in a short sentence.
-fn talk(random: &mut Random, note: &str, pairs: &[Asked]) -> Json {
+fn plain(random: &mut Random, (note, pairs): Noted) -> Json {
     let style = random.index(10);
     let say = |pair: &Asked| match style {
         0..=5 => pair.value.clone(),
@@ -155,7 +214,7 @@ fn talk(random: &mut Random, note: &str, pairs: &[Asked]) -> Json {
     let (first, rest) = pairs.split_first().expect("a row asks at least once");
     if random.chance(15) {
         let thought = random.word(&THOUGHTS);
-        return with_tool(random.pick(&TOOLS), &first.question, thought, &first.question, note, &say(first));
+        return with_tool(random.pick(&TOOLS), &first.question, thought, &first.question, &note, &say(first));
     }
     let mut row = Talk::default();
     if style < 3 {
@@ -169,6 +228,44 @@ fn talk(random: &mut Random, note: &str, pairs: &[Asked]) -> Json {
     row = row.assistant(say(first));
     for pair in rest {
         row = row.user(pair.question.clone()).assistant(say(pair));
+    }
+    row.json()
+}
+
+/// A short sentence, of three forms; the same one throughout a row.
+fn sentence(form: usize, pair: &Asked) -> String {
+    match form {
+        0 => format!("{}: {}.", capital(&pair.topic), pair.value),
+        _ => format!("It is {}.", pair.value),
+    }
+}
+
+/// The question and then the note in one turn, and the other questions.
+fn after_question(random: &mut Random, (note, pairs): Noted) -> Json {
+    let (bare, form) = (random.chance(50), random.index(8));
+    let say = |pair: &Asked| if bare { pair.value.clone() } else { sentence(form, pair) };
+    let mut row = Talk::default();
+    if bare {
+        row = row.system(random.word(&BARE));
+    }
+    for (place, pair) in pairs.iter().enumerate() {
+        let question = if place == 0 { format!("{}\n{note}", pair.question) } else { pair.question.clone() };
+        row = row.user(question).assistant(say(pair));
+    }
+    row.json()
+}
+
+/// The first question, a call with it or with its topic, the note from the tool, and the other questions.
+fn through_tool(random: &mut Random, (note, pairs): Noted) -> Json {
+    let (tool, form) = (random.pick(&TOOLS), random.index(8));
+    let mut row = Talk::default().tool(tool);
+    for (place, pair) in pairs.iter().enumerate() {
+        row = row.user(pair.question.clone());
+        if place == 0 {
+            let argument = if random.chance(60) { &pair.question } else { &pair.topic };
+            row = row.call(tool, random.word(&THOUGHTS), argument).observe(note.clone());
+        }
+        row = row.assistant(sentence(form, pair));
     }
     row.json()
 }

@@ -20,7 +20,8 @@ const LINES: [&str; 12] = [
     "{v} in {k}",
     "| {k} | {v} |",
 ];
-const ASKS: [&str; 8] = [
+/// Questions for a key.
+pub const ASKS: [&str; 8] = [
     "{k}?",
     "What is {k}?",
     "Find {k}.",
@@ -80,14 +81,7 @@ pub fn entries(random: &mut Random, most: usize) -> Json {
     let count = random.between(2, most);
     let keys = keys(random, count);
     let values = values(random, count);
-    let note = if random.chance(17) {
-        object(&keys, &values)
-    } else {
-        let line = random.word(&LINES);
-        let joint = random.word(&["\n", ", ", "; ", ". "]);
-        let all: Vec<String> = keys.iter().zip(&values).map(|(key, value)| fill(line, key, value)).collect();
-        all.join(joint)
-    };
+    let note = note(random, &keys, &values);
     let ask = random.word(&ASKS);
     let mut talk = Talk::default();
     for turn in 0..random.between(1, count) {
@@ -98,6 +92,17 @@ pub fn entries(random: &mut Random, most: usize) -> Json {
             .assistant(values[asked].clone());
     }
     talk.json()
+}
+
+/// A note of entries: an object, or lines of one form.
+pub fn note(random: &mut Random, keys: &[String], values: &[String]) -> String {
+    if random.chance(17) {
+        return object(keys, values);
+    }
+    let line = random.word(&LINES);
+    let joint = random.word(&["\n", ", ", "; ", ". "]);
+    let all: Vec<String> = keys.iter().zip(values).map(|(key, value)| fill(line, key, value)).collect();
+    all.join(joint)
 }
 
 /// Key and value pairs as JSON, numbers bare where they are numbers.

@@ -29,6 +29,14 @@ const BLEND: [Share; 6] = [
 ];
 const FACTS: [Share; 5] =
     [(copying::codes, 8), (many_entries, 14), (dense::facts, 36), (dense::owners, 20), (dense::loose, 22)];
+const TOOLS: [Share; 6] = [
+    (copying::codes, 4),
+    (many_entries, 8),
+    (dense::facts, 10),
+    (dense::owners, 8),
+    (dense::loose, 8),
+    (dense::question_first, 62),
+];
 const PROBE: [Share; 1] = [(probe::row, 100)];
 const COPY: [Share; 1] = [(copying::words, 100)];
 const LOOKUP: [Share; 4] = [(copying::words, 15), (copying::codes, 20), (few_entries, 35), (many_entries, 30)];
@@ -53,12 +61,13 @@ fn many_entries(random: &mut Random) -> Json {
 /// Writes the corpus into `folder`.
 pub fn write(folder: &Path, seed: u64) -> Result<String, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
-    let files: [(&str, usize, &[Share]); 6] = [
+    let files: [(&str, usize, &[Share]); 7] = [
         ("corpus-1-copy.jsonl", 44_000, &COPY),
         ("corpus-2-lookup.jsonl", 36_000, &LOOKUP),
         ("corpus-3-talk.jsonl", 48_000, &TALK),
         ("corpus-4-blend.jsonl", 110_000, &BLEND),
         ("corpus-5-facts.jsonl", 240_000, &FACTS),
+        ("corpus-6-tools.jsonl", 230_000, &TOOLS),
         ("probe.jsonl", 200, &PROBE),
     ];
     let mut summary = String::new();

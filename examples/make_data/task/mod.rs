@@ -23,14 +23,14 @@ use values::Split;
 type Family = (&'static str, fn(&mut Random, Split, usize) -> Scene, usize, usize);
 
 const FAMILIES: [Family; 8] = [
-    ("policy", facts::policy, 100, 70),
-    ("policy-compare", facts::compare, 40, 26),
-    ("value", facts::value, 56, 38),
-    ("attendance", people::attendance, 44, 26),
-    ("gradebook", people::gradebook, 44, 26),
-    ("ticket", helpdesk::ticket, 36, 22),
-    ("routing", helpdesk::routing, 84, 36),
-    ("algebra", algebra::worked, 20, 12),
+    ("policy", facts::policy, 220, 70),
+    ("policy-compare", facts::compare, 80, 26),
+    ("value", facts::value, 110, 38),
+    ("attendance", people::attendance, 100, 26),
+    ("gradebook", people::gradebook, 100, 26),
+    ("ticket", helpdesk::ticket, 90, 22),
+    ("routing", helpdesk::routing, 210, 36),
+    ("algebra", algebra::worked, 40, 12),
 ];
 const ALGEBRA_STEPS: usize = 32;
 
