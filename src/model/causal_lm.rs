@@ -7,18 +7,18 @@ use std::sync::Arc;
 use super::backend;
 use super::batch::Batch;
 use super::config::ModelConfig;
+use super::decoder::Decoder;
 use super::error::ModelError;
 use super::folder;
 use super::fused::buffer::numbers;
 use super::generate::{GenerateOptions, GenerateProgress, Generation, generate};
-use super::llama::Llama;
 use super::training::{TrainExample, targets};
 use crate::device::DeviceSpec;
 
 /// A causal language model without its tokenizer.
 #[derive(Debug)]
 pub struct CausalLm {
-    model: Llama,
+    model: Decoder,
 }
 
 /// The scores of every token id after every token of one row.

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::error::ModelError;
+use super::families::{self, Family};
 use super::rope::Rope;
 use super::weights::FloatFormat;
 
@@ -38,14 +39,13 @@ const FIXED: &[(&str, &[&str])] = &[
     ("pretraining_tp", &["1"]),
     ("rope_interleaved", &["false"]),
     ("sliding_window", &["null"]),
-    ("use_sliding_window", &["false"]),
     ("quantization_config", &["null"]),
 ];
 
 /// What the rest of the program may know about a model; plain data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The family, as transformers spells it: `llama`.
+    /// The family, as transformers spells it: `llama`, `qwen3`.
     pub model_type: String,
     /// Number of token ids.
     pub vocab_size: usize,
@@ -65,10 +65,6 @@ pub struct ModelConfig {
     pub max_position_embeddings: usize,
     /// The constant inside the root of RMSNorm.
     pub rms_norm_eps: f64,
-    /// Whether the attention projections have biases.
-    pub attention_bias: bool,
-    /// Whether the feed-forward projections have biases.
-    pub mlp_bias: bool,
     /// Whether the output head is the embedding matrix.
     pub tie_word_embeddings: bool,
     /// Standard deviation of freshly drawn weights.
@@ -82,6 +78,7 @@ pub struct ModelConfig {
     /// The number format the weights are stored in.
     pub dtype: FloatFormat,
     pub(crate) rope: Rope,
+    pub(crate) family: Family,
     json: Map<String, Value>,
 }
 
@@ -105,19 +102,26 @@ impl ModelConfig {
             serde_json::from_str(text).map_err(|source| ModelError::Json { path: path.to_path_buf(), source })?;
         let mut fields = Fields { left: json.clone() };
         let model_type: String = fields.required("model_type", "a family name, such as `llama`")?;
-        if model_type != "llama" {
-            return Err(ModelError::UnsupportedArchitecture { found: model_type, expected: "`llama`".to_owned() });
-        }
-        let config = Self::from_fields(model_type, &mut fields, json)?;
+        let family = families::read(&model_type, &mut fields)?;
+        let config = Self::from_fields(model_type, family, &mut fields, json)?;
         fields.finish()?;
         config.check()?;
         Ok(config)
     }
 
-    fn from_fields(model_type: String, fields: &mut Fields, json: Map<String, Value>) -> Result<Self, ModelError> {
+    fn from_fields(
+        model_type: String,
+        family: Family,
+        fields: &mut Fields,
+        json: Map<String, Value>,
+    ) -> Result<Self, ModelError> {
         let hidden_size = fields.size("hidden_size")?;
         let num_attention_heads = fields.size("num_attention_heads")?;
-        let head_dim = fields.optional_size("head_dim")?.unwrap_or(hidden_size / num_attention_heads);
+        let head_dim = match fields.optional_size("head_dim")? {
+            Some(head_dim) => head_dim,
+            None if family.needs_head_dim => return Err(ModelError::field("head_dim", "missing", "a whole number")),
+            None => hidden_size / num_attention_heads,
+        };
         let max_position_embeddings = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
         Ok(Self {
             model_type,
@@ -130,9 +134,7 @@ impl ModelConfig {
             head_dim,
             max_position_embeddings,
             rms_norm_eps: fields.optional("rms_norm_eps", "a number")?.unwrap_or(1e-6),
-            attention_bias: fields.optional("attention_bias", "true or false")?.unwrap_or(false),
-            mlp_bias: fields.optional("mlp_bias", "true or false")?.unwrap_or(false),
-            tie_word_embeddings: fields.optional("tie_word_embeddings", "true or false")?.unwrap_or(false),
+            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
             initializer_range: fields.optional("initializer_range", "a number")?.unwrap_or(0.02),
             eos_token_ids: fields.token_ids("eos_token_id")?,
             bos_token_id: fields.token_ids("bos_token_id")?.first().copied(),
@@ -144,6 +146,7 @@ impl ModelConfig {
                 fields.optional("rope_theta", "a number")?,
                 max_position_embeddings,
             )?,
+            family,
             json,
         })
     }
@@ -185,7 +188,7 @@ fn pretty(value: &Value) -> String {
 }
 
 /// The fields not yet accounted for; what is left at the end is an error.
-struct Fields {
+pub(crate) struct Fields {
     left: Map<String, Value>,
 }
 
@@ -201,6 +204,25 @@ impl Fields {
                 Ok(parsed) => Ok(Some(parsed)),
                 Err(_) => Err(ModelError::field(name, value, expected)),
             },
+        }
+    }
+
+    /// A switch that is off unless stated.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, ModelError> {
+        Ok(self.optional(name, "true or false")?.unwrap_or(false))
+    }
+
+    /// Accepts a field of whatever value, since another one has made it meaningless.
+    pub(crate) fn ignore(&mut self, name: &str) {
+        self.left.remove(name);
+    }
+
+    /// `layer_types`, which names the attention of each layer: only full attention is here.
+    fn check_layer_types(&mut self) -> Result<(), ModelError> {
+        let types: Vec<String> = self.optional("layer_types", "a list of names")?.unwrap_or_default();
+        match types.iter().find(|layer| *layer != "full_attention") {
+            Some(other) => Err(ModelError::field("layer_types", other, "`full_attention` for every layer")),
+            None => Ok(()),
         }
     }
 
@@ -242,6 +264,7 @@ impl Fields {
     }
 
     fn finish(mut self) -> Result<(), ModelError> {
+        self.check_layer_types()?;
         for (name, accepted) in FIXED {
             if let Some(value) = self.left.remove(*name)
                 && !value.is_null()

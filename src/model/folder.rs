@@ -5,10 +5,10 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 
 use super::config::ModelConfig;
+use super::decoder::{Decoder, is_redundant};
 use super::error::ModelError;
 use super::fused::buffer::numbers;
 use super::layers::WeightVisitor;
-use super::llama::{Llama, is_redundant};
 use super::lora;
 use super::weights::{FileSource, FloatFormat, WeightEntry, WeightFiles, write_safetensors};
 
@@ -30,11 +30,11 @@ const COMPANIONS: &[&str] = &[
 ///
 /// # Errors
 /// The configuration is not supported, or the weights do not fit it.
-pub(crate) fn load(folder: &Path, device: &Device) -> Result<Llama, ModelError> {
+pub(crate) fn load(folder: &Path, device: &Device) -> Result<Decoder, ModelError> {
     let config = ModelConfig::read(folder)?;
     let files = WeightFiles::open_folder(folder)?;
     let mut source = FileSource::new(&files, device);
-    let model = Llama::new(&config, &mut source)?;
+    let model = Decoder::new(&config, &mut source)?;
     source.finish(|name| is_redundant(&config, name))?;
     Ok(model)
 }
@@ -43,7 +43,7 @@ pub(crate) fn load(folder: &Path, device: &Device) -> Result<Llama, ModelError> 
 ///
 /// # Errors
 /// The adapter is not supported or does not fit the model.
-pub(crate) fn load_adapter(model: &mut Llama, folder: &Path) -> Result<(), ModelError> {
+pub(crate) fn load_adapter(model: &mut Decoder, folder: &Path) -> Result<(), ModelError> {
     let config = lora::AdapterConfig::read(folder)?;
     let files = WeightFiles::open_file(&folder.join("adapter_model.safetensors"))?;
     let device = model.device();
@@ -91,7 +91,7 @@ pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
 ///
 /// # Errors
 /// The file cannot be written.
-pub(crate) fn save_weights(model: &mut Llama, dtype: FloatFormat, output: &Path) -> Result<(), ModelError> {
+pub(crate) fn save_weights(model: &mut Decoder, dtype: FloatFormat, output: &Path) -> Result<(), ModelError> {
     let mut entries = Entries { dtype, list: Vec::new() };
     model.visit(&mut entries);
     write_safetensors(&output.join("model.safetensors"), entries.list, |entry| {

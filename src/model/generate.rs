@@ -9,9 +9,9 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::batch::{Batch, Rows};
 use super::cache::KeyValueCache;
+use super::decoder::Decoder;
 use super::error::ModelError;
 use super::fused::buffer::numbers;
-use super::llama::Llama;
 
 /// How far to generate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct GenerateProgress {
 
 /// Continues every prompt; see [`super::CausalLm::generate`].
 pub(crate) fn generate(
-    model: &Llama,
+    model: &Decoder,
     prompts: &[Vec<u32>],
     options: &GenerateOptions,
     observe: &mut dyn FnMut(GenerateProgress) -> ControlFlow<()>,
@@ -74,7 +74,7 @@ pub(crate) fn generate(
     Ok(generations)
 }
 
-fn check(model: &Llama, prompts: &[Vec<u32>]) -> Result<(), ModelError> {
+fn check(model: &Decoder, prompts: &[Vec<u32>]) -> Result<(), ModelError> {
     let limit = model.config().max_position_embeddings;
     for (row, prompt) in prompts.iter().enumerate() {
         super::batch::check_row(row, prompt, model.config().vocab_size)?;
@@ -95,7 +95,7 @@ struct Active {
 }
 
 fn generate_batch(
-    model: &Llama,
+    model: &Decoder,
     prompts: &[Vec<u32>],
     options: &GenerateOptions,
     progress: &mut GenerateProgress,
@@ -154,7 +154,7 @@ fn advance(row: &mut Active, token: u32, options: &GenerateOptions) -> Option<St
 }
 
 /// The likeliest next token of each row; the first of equals.
-fn next_tokens(model: &Llama, batch: &Batch, cache: &mut KeyValueCache) -> Vec<u32> {
+fn next_tokens(model: &Decoder, batch: &Batch, cache: &mut KeyValueCache) -> Vec<u32> {
     let hidden = model.hidden_states_cached(&batch.input_ids, &batch.rows, cache);
     let last: Vec<i64> =
         batch.rows.iter().map(|row| i64::try_from(row.end - 1).expect("a batch fits in memory")).collect();

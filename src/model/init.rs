@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::backend;
 use super::config::ModelConfig;
+use super::decoder::Decoder;
 use super::error::ModelError;
 use super::folder::{save_weights, write_text};
-use super::llama::Llama;
 use super::weights::RandomSource;
 use crate::device::DeviceSpec;
 
@@ -20,7 +20,7 @@ use crate::device::DeviceSpec;
 pub fn init(config_json: &str, seed: u64, output: &Path) -> Result<ModelConfig, ModelError> {
     let config = ModelConfig::parse(config_json, Path::new("config.json"))?;
     let device = backend::open(DeviceSpec::default())?;
-    let mut model = Llama::new(&config, &mut RandomSource::new(seed, config.initializer_range, &device))?;
+    let mut model = Decoder::new(&config, &mut RandomSource::new(seed, config.initializer_range, &device))?;
     std::fs::create_dir_all(output).map_err(ModelError::write(output))?;
     write_text(&output.join("config.json"), &config.to_json(config.dtype))?;
     write_text(&output.join("generation_config.json"), &config.generation_json())?;

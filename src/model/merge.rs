@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::config::ModelConfig;
+use super::decoder::is_redundant;
 use super::error::ModelError;
 use super::folder::copy_all_but_weights;
 use super::fused::matrix::{Into, Matrix, Threads, multiply};
-use super::llama::is_redundant;
 use super::lora::{AdapterConfig, tensor_names};
 use super::weights::{WeightEntry, WeightFiles, WeightView, write_safetensors};
 

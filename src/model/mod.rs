@@ -1,7 +1,7 @@
 //! Language models: loading, training, generating, merging. The only room that knows burn.
 //!
 //! The façade is plain data: folders and token ids in, folders, ids and numbers out; no tensor crosses it, and neither
-//! does text. Architectures are one file each (`llama.rs`) over shared `layers`; the operations that decide the speed
+//! does text. A decoder of shared `layers`, and one file for what a family of models has of its own (`families`); the operations that decide the speed
 //! are in `fused`.
 
 mod backend;
@@ -9,13 +9,14 @@ mod batch;
 mod cache;
 mod causal_lm;
 mod config;
+mod decoder;
 mod error;
+mod families;
 mod folder;
 mod fused;
 mod generate;
 mod init;
 mod layers;
-mod llama;
 mod lora;
 mod merge;
 mod random;

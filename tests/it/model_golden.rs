@@ -58,6 +58,16 @@ fn scaled_rotary_embeddings_agree_with_transformers() {
     check_forward("llama_linear_rope");
 }
 
+#[test]
+fn biases_on_queries_keys_and_values_alone_agree_with_transformers() {
+    check_forward("qwen2");
+}
+
+#[test]
+fn normalised_queries_and_keys_agree_with_transformers() {
+    check_forward("qwen3");
+}
+
 fn curve_config(curve: &Value) -> (TrainConfig, LoraConfig) {
     let config = TrainConfig {
         gradient_accumulation_steps: usize::try_from(curve["gradient_accumulation"].as_u64().unwrap()).unwrap(),

@@ -210,13 +210,24 @@ fn a_backend_that_is_not_built_in_says_how_to_build_it() {
 #[test]
 fn configurations_that_cannot_be_honoured_are_refused() {
     let text = fs::read_to_string(golden("model/llama/config.json")).unwrap();
-    let check = |from: &str, to: &str, expected: &str| {
+    let qwen3 = fs::read_to_string(golden("model/qwen3/config.json")).unwrap();
+    let check_in = |text: &str, from: &str, to: &str, expected: &str| {
         assert!(text.contains(from));
         let folder = TempDir::new().unwrap();
         let error = init(&text.replace(from, to), 1, folder.path()).unwrap_err().to_string();
         assert_eq!(error, expected);
     };
-    check("\"model_type\": \"llama\"", "\"model_type\": \"gpt2\"", "model_type is `gpt2`; expected `llama`");
+    let check = |from: &str, to: &str, expected: &str| check_in(&text, from, to, expected);
+    check(
+        "\"model_type\": \"llama\"",
+        "\"model_type\": \"gpt2\"",
+        "model_type is `gpt2`; expected one of `llama`, `mistral`, `qwen2`, `qwen3`",
+    );
+    let sliding = "use_sliding_window is `true`; expected `false`";
+    check_in(&qwen3, "\"use_sliding_window\": false", "\"use_sliding_window\": true", sliding);
+    check_in(&qwen3, "\"head_dim\": 32,", "", "head_dim is `missing`; expected a whole number");
+    let layer_types = "layer_types is `sliding_attention`; expected `full_attention` for every layer";
+    check_in(&qwen3, "\"full_attention\",", "\"sliding_attention\",", layer_types);
     check("\"default\"", "\"yarn\"", "rope_type is `yarn`; expected `default`, `linear` or `llama3`");
     check("\"silu\"", "\"gelu\"", "hidden_act is `\"gelu\"`; expected \"silu\"");
     check(

@@ -24,7 +24,8 @@ impl Mlp {
     /// As the source.
     pub(crate) fn new(source: &mut impl WeightSource, name: &str, config: &ModelConfig) -> Result<Self, ModelError> {
         let (outer, inner) = (config.hidden_size, config.intermediate_size);
-        let mut projection = |part: &str, shape| Linear::new(source, format!("{name}.{part}"), shape, config.mlp_bias);
+        let mut projection =
+            |part: &str, shape| Linear::new(source, format!("{name}.{part}"), shape, config.family.mlp_bias);
         Ok(Self {
             gate_proj: projection("gate_proj", [inner, outer])?,
             up_proj: projection("up_proj", [inner, outer])?,

@@ -5,10 +5,10 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{AdapterConfig, LoraConfig};
+use crate::model::decoder::Decoder;
 use crate::model::error::ModelError;
 use crate::model::fused::buffer::numbers;
 use crate::model::layers::{Linear, Lora, WeightVisitor};
-use crate::model::llama::Llama;
 use crate::model::random::{Purpose, Stream};
 use crate::model::weights::{FloatFormat, WeightEntry, WeightFiles, write_safetensors};
 
@@ -17,7 +17,7 @@ use crate::model::weights::{FloatFormat, WeightEntry, WeightFiles, write_safeten
 ///
 /// # Errors
 /// A target module names no projection of the model.
-pub(crate) fn draw(model: &mut Llama, config: &LoraConfig, seed: u64, device: &Device) -> Result<(), ModelError> {
+pub(crate) fn draw(model: &mut Decoder, config: &LoraConfig, seed: u64, device: &Device) -> Result<(), ModelError> {
     for target in &config.target_modules {
         if !model.projections().any(|projection| is_target(projection, std::slice::from_ref(target))) {
             let expected = "the last part of a projection's name, such as `q_proj` or `down_proj`";
@@ -57,7 +57,7 @@ fn pair([a, b]: [TensorData; 2], scale: f64, dropout: f64, index: u32, device: &
 /// # Errors
 /// One matrix of a pair is missing, a shape does not fit the projection, or a tensor belongs to no projection.
 pub(crate) fn attach(
-    model: &mut Llama,
+    model: &mut Decoder,
     files: &WeightFiles,
     config: AdapterConfig,
     dropout: f64,
@@ -100,7 +100,7 @@ pub(crate) fn tensor_names(module: &str) -> [String; 2] {
 ///
 /// # Errors
 /// A file cannot be written.
-pub(crate) fn save(model: &mut Llama, config: &LoraConfig, output: &Path) -> Result<(), ModelError> {
+pub(crate) fn save(model: &mut Decoder, config: &LoraConfig, output: &Path) -> Result<(), ModelError> {
     let mut collector = Collector::default();
     model.visit(&mut collector);
     let entries = collector.tensors.iter().map(|(name, shape, _)| WeightEntry {

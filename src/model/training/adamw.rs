@@ -5,9 +5,9 @@ use rayon::prelude::*;
 
 use super::config::TrainConfig;
 use super::gradients::{GradientSum, PER_TASK};
+use crate::model::decoder::Decoder;
 use crate::model::fused::{buffer, simd::vectorised};
 use crate::model::layers::WeightVisitor;
-use crate::model::llama::Llama;
 
 /// The optimiser with its two moments for every trained number.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl AdamW {
     }
 
     /// Moves every trained weight of `model` along its gradient.
-    pub(super) fn update(&mut self, model: &mut Llama, gradients: &GradientSum, learning_rate: f64) {
+    pub(super) fn update(&mut self, model: &mut Decoder, gradients: &GradientSum, learning_rate: f64) {
         self.updates += 1;
         if self.moments.is_empty() {
             let zeros = |buffer: &Vec<f32>| Moments { first: vec![0.0; buffer.len()], second: vec![0.0; buffer.len()] };

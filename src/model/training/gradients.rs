@@ -3,10 +3,10 @@
 use burn::tensor::{Gradients, Tensor};
 use rayon::prelude::*;
 
+use crate::model::decoder::Decoder;
 use crate::model::fused::buffer::numbers;
 use crate::model::fused::simd::{sum_of, vectorised};
 use crate::model::layers::WeightVisitor;
-use crate::model::llama::Llama;
 
 /// Numbers one task works on; fixed, because partial sums are added task by task.
 pub(super) const PER_TASK: usize = 1 << 15;
@@ -21,7 +21,7 @@ pub(super) enum Trained {
 }
 
 /// Marks the weights to be trained; the others stay frozen.
-pub(super) fn require(model: &mut Llama, trained: Trained) {
+pub(super) fn require(model: &mut Decoder, trained: Trained) {
     model.visit(&mut Require(trained));
 }
 
@@ -36,7 +36,7 @@ impl WeightVisitor for Require {
 }
 
 /// How many numbers are trained.
-pub(super) fn trainable_parameters(model: &mut Llama) -> usize {
+pub(super) fn trainable_parameters(model: &mut Decoder) -> usize {
     struct Count(usize);
     impl WeightVisitor for Count {
         fn visit<const D: usize>(&mut self, _name: &str, weight: &mut Tensor<D>) {
@@ -98,7 +98,7 @@ vectorised! {
 }
 
 /// A copy of `model` with the same numbers but a graph of its own, so that two copies can run backward side by side.
-pub(super) fn fork(model: &Llama) -> Llama {
+pub(super) fn fork(model: &Decoder) -> Decoder {
     let mut copy = model.clone();
     copy.visit(&mut Detach);
     copy
@@ -114,7 +114,7 @@ impl WeightVisitor for Detach {
 }
 
 /// The gradients of the trained weights of `model`, in the order of its visit.
-pub(super) fn collect(model: &mut Llama, gradients: Gradients) -> Vec<Vec<f32>> {
+pub(super) fn collect(model: &mut Decoder, gradients: Gradients) -> Vec<Vec<f32>> {
     let mut collector = Collector { gradients, buffers: Vec::new() };
     model.visit(&mut collector);
     collector.buffers
@@ -207,5 +207,7 @@ mod tests {
         check("llama");
         check("llama_tied_bias");
         check("llama3_rope");
+        check("qwen2");
+        check("qwen3");
     }
 }

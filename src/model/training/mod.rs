@@ -25,8 +25,8 @@ use self::adamw::AdamW;
 use self::order::Order;
 use self::shards::Workers;
 use self::step::Window;
+use super::decoder::Decoder;
 use super::error::ModelError;
-use super::llama::Llama;
 use super::lora::{self, AdapterConfig, LoraConfig};
 use super::weights::WeightFiles;
 use super::{backend, folder};
@@ -127,7 +127,7 @@ pub fn train(
 }
 
 /// Puts the adapter to be trained on the model.
-fn adapt(model: &mut Llama, lora: &LoraConfig, seed: u64) -> Result<(), ModelError> {
+fn adapt(model: &mut Decoder, lora: &LoraConfig, seed: u64) -> Result<(), ModelError> {
     lora.check()?;
     let device = model.device();
     lora::draw(model, lora, seed, &device)?;
@@ -140,7 +140,7 @@ fn adapt(model: &mut Llama, lora: &LoraConfig, seed: u64) -> Result<(), ModelErr
 
 fn save(
     base: &Path,
-    model: &mut Llama,
+    model: &mut Decoder,
     method: &Method,
     config: &TrainConfig,
     output: &Path,

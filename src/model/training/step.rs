@@ -9,8 +9,8 @@ use super::example::{TrainExample, targets};
 use super::gradients::{GradientSum, collect, fork};
 use super::shards::{Workers, inside};
 use crate::model::batch::Batch;
+use crate::model::decoder::Decoder;
 use crate::model::error::ModelError;
-use crate::model::llama::Llama;
 use crate::model::random::{Purpose, Stream};
 
 /// Random streams set aside for each step: one for each shard of its window.
@@ -47,7 +47,7 @@ impl Window<'_> {
     /// The window has no target, or the loss or the gradient is not finite; then the model is not updated.
     pub(super) fn run(
         self,
-        model: &mut Llama,
+        model: &mut Decoder,
         optimizer: &mut AdamW,
         config: &TrainConfig,
         learning_rate: f64,
@@ -110,7 +110,7 @@ impl Window<'_> {
     }
 
     /// The sum of a shard's losses and its gradient.
-    fn forward_and_backward(&self, model: &Llama, shard: &Shard) -> Result<Part, ModelError> {
+    fn forward_and_backward(&self, model: &Decoder, shard: &Shard) -> Result<Part, ModelError> {
         let examples = shard.rows.iter().map(|row| &self.examples[*row]);
         let ids = examples.clone().map(|example| example.input_ids.as_slice());
         let batch = Batch::new(ids, model.config().vocab_size)?;

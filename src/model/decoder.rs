@@ -1,6 +1,6 @@
-//! Llama: Touvron et al., "Llama 2" (2023), as transformers' `modeling_llama.py` computes it.
+//! The decoder-only transformer that all families share: embedding, layers of attention and feed-forward, norm, head.
 //!
-//! Also what many other models are under the hood (TinyLlama, SmolLM2). The constructor names every tensor.
+//! What a family has and others have not is in `families/`. The constructor names every tensor.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use super::weights::WeightSource;
 /// The embedding's name in the weight files.
 const EMBED_TOKENS: &str = "model.embed_tokens.weight";
 
-/// A Llama model. A clone shares the weights.
+/// A decoder. A clone shares the weights.
 #[derive(Debug, Clone)]
-pub(crate) struct Llama {
+pub(crate) struct Decoder {
     config: ModelConfig,
     /// `[vocab, d_model]`.
     embed_tokens: Tensor<2>,
@@ -40,7 +40,7 @@ struct DecoderLayer {
     mlp: Mlp,
 }
 
-impl Llama {
+impl Decoder {
     /// Takes every tensor of the architecture from `source`.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Llama {
     /// The same for tokens that continue the rows of a cache, which then holds them too.
     ///
     /// # Shapes
-    /// As [`Llama::hidden_states`].
+    /// As [`Decoder::hidden_states`].
     pub(crate) fn hidden_states_cached(
         &self,
         input_ids: &[u32],
