@@ -1,8 +1,8 @@
 //! Language models: loading, training, generating, merging. The only room that knows burn.
 //!
 //! The façade is plain data: folders and token ids in, folders, ids and numbers out; no tensor crosses it, and neither
-//! does text. A decoder of shared `layers`, and one file for what a family of models has of its own (`families`); the operations that decide the speed
-//! are in `fused`.
+//! does text. A decoder of shared `layers`, and one file for what a family of models has of its own (`families`); the
+//! operations that decide the speed are in `fused`.
 
 mod backend;
 mod batch;

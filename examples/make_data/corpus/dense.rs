@@ -1,6 +1,6 @@
 //! Notes with a question for nearly every fact in them, answered shortly: looking up in sentences is learned from the
-//! answers alone, so a row should hold many of them. Three kinds of note: facts of one owner, one fact of several owners,
-//! and loose sentences in which only a word shared by question and fact leads to the value.
+//! answers alone, so a row should hold many of them. Four kinds of note: facts of one owner, one fact of several owners,
+//! loose sentences in which only a word shared by question and fact leads to the value, and plain entries.
 
 use super::chat::{Talk, with_tool};
 use super::common::COMMON;
@@ -232,7 +232,7 @@ fn plain(random: &mut Random, (note, pairs): Noted) -> Json {
     row.json()
 }
 
-/// A short sentence, of three forms; the same one throughout a row.
+/// A short sentence, of two forms; the same one throughout a row.
 fn sentence(form: usize, pair: &Asked) -> String {
     match form {
         0 => format!("{}: {}.", capital(&pair.topic), pair.value),

@@ -1,5 +1,5 @@
-//! The base model's corpus, in four files that make a curriculum: copy, look up, talk, and a blend of all;
-//! and the probe it has to pass.
+//! The base model's corpus, in six files that make a curriculum: copy, look up, talk, a blend of all, many questions to a
+//! note, and the question before the note; and the probe it has to pass.
 //! It names neither the task's tools nor anything of a school or an office, so that what fine-tuning adds can be seen.
 
 mod chat;

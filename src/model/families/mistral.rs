@@ -1,6 +1,7 @@
 //! Mistral: Jiang et al., "Mistral 7B" (2023), as transformers' `modeling_mistral.py` computes it: no biases.
 //!
-//! Its sliding window is not here yet: `sliding_window` must be null, as it is from version 0.2 on.
+//! Its sliding window is not here yet: `sliding_window` must be null, as it is from version 0.2 on. No test compares
+//! this family with transformers yet.
 
 use super::Family;
 use crate::model::config::Fields;
