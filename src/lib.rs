@@ -18,3 +18,4 @@ pub mod stage_config;
 pub mod stages;
 pub mod store;
 pub mod text;
+pub mod tokenizer_spec;

@@ -100,6 +100,14 @@ impl ModelConfig {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ModelError> {
         let json: Map<String, Value> =
             serde_json::from_str(text).map_err(|source| ModelError::Json { path: path.to_path_buf(), source })?;
+        Self::from_json(json)
+    }
+
+    /// The same from the parsed fields.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::read`].
+    pub(crate) fn from_json(json: Map<String, Value>) -> Result<Self, ModelError> {
         let mut fields = Fields { left: json.clone() };
         let model_type: String = fields.required("model_type", "a family name, such as `llama`")?;
         let family = families::read(&model_type, &mut fields)?;

@@ -1,4 +1,5 @@
-//! A model folder as transformers lays it out: its configuration, its weights, and the tokenizer's files beside them.
+//! A model on disk: a folder as transformers lays it out, with configuration, weights and the tokenizer's files, or a
+//! single GGUF file that holds all of that.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use super::config::ModelConfig;
 use super::decoder::{Decoder, is_redundant};
 use super::error::ModelError;
 use super::fused::buffer::numbers;
+use super::gguf::{self, Gguf};
 use super::layers::WeightVisitor;
 use super::lora;
 use super::weights::{FileSource, FloatFormat, WeightEntry, WeightFiles, write_safetensors};
@@ -26,13 +28,28 @@ const COMPANIONS: &[&str] = &[
     "vocab.json",
 ];
 
-/// Loads the model in `folder` onto `device`.
+/// The configuration and weights of a model folder or GGUF file.
+///
+/// # Errors
+/// The configuration is not supported, or a weight file is missing or malformed.
+pub(crate) fn open(path: &Path) -> Result<(ModelConfig, WeightFiles), ModelError> {
+    match gguf::locate(path)? {
+        Some(file) => {
+            let file = Gguf::open(&file)?;
+            let config = file.config()?;
+            let weights = file.into_weights(&config)?;
+            Ok((config, weights))
+        }
+        None => Ok((ModelConfig::read(path)?, WeightFiles::open_folder(path)?)),
+    }
+}
+
+/// Loads a model folder or GGUF file onto `device`.
 ///
 /// # Errors
 /// The configuration is not supported, or the weights do not fit it.
-pub(crate) fn load(folder: &Path, device: &Device) -> Result<Decoder, ModelError> {
-    let config = ModelConfig::read(folder)?;
-    let files = WeightFiles::open_folder(folder)?;
+pub(crate) fn load(path: &Path, device: &Device) -> Result<Decoder, ModelError> {
+    let (config, files) = open(path)?;
     let mut source = FileSource::new(&files, device);
     let model = Decoder::new(&config, &mut source)?;
     source.finish(|name| is_redundant(&config, name))?;
@@ -50,7 +67,8 @@ pub(crate) fn load_adapter(model: &mut Decoder, folder: &Path) -> Result<(), Mod
     lora::attach(model, &files, config, 0.0, &device)
 }
 
-/// Makes `output` with everything of `base` but its weights; `config.json` differs only if `dtype` does.
+/// Makes `output` with everything of `base` but its weights; `config.json` differs only if `dtype` does. Of a GGUF file,
+/// the tokenizer's files are left to whoever reads its [`TokenizerSpec`](crate::tokenizer_spec::TokenizerSpec).
 ///
 /// # Errors
 /// A file cannot be copied.
@@ -72,7 +90,7 @@ pub(crate) fn copy_all_but_weights(
     if !base.join("generation_config.json").is_file() {
         write_text(&output.join("generation_config.json"), &config.generation_json())?;
     }
-    if dtype == config.dtype {
+    if dtype == config.dtype && base.join("config.json").is_file() {
         copy("config.json")
     } else {
         write_text(&output.join("config.json"), &config.to_json(dtype))

@@ -5,10 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::config::ModelConfig;
 use super::decoder::is_redundant;
 use super::error::ModelError;
-use super::folder::copy_all_but_weights;
+use super::folder::{self, copy_all_but_weights};
 use super::fused::matrix::{Into, Matrix, Threads, multiply};
 use super::lora::{AdapterConfig, tensor_names};
 use super::weights::{WeightEntry, WeightFiles, WeightView, write_safetensors};
@@ -29,24 +28,26 @@ pub struct MergeSummary {
 /// # Errors
 /// The adapter is not supported or does not fit the base, or a file cannot be read or written.
 pub fn merge(base: &Path, adapter: &Path, output: &Path) -> Result<MergeSummary, ModelError> {
-    let config = ModelConfig::read(base)?;
-    let weights = WeightFiles::open_folder(base)?;
+    let (config, weights) = folder::open(base)?;
     let adapter_config = AdapterConfig::read(adapter)?;
     let adapter = WeightFiles::open_file(&adapter.join("adapter_model.safetensors"))?;
     refuse_stray(&weights, &adapter)?;
     copy_all_but_weights(base, &config, config.dtype, output)?;
     let kept = weights.iter().filter(|view| !is_redundant(&config, view.name));
+    // A tensor that is stored in blocks is written as the plain numbers it stands for.
+    let format = |view: WeightView| view.plain().unwrap_or(config.dtype);
     let entries: Vec<WeightEntry> = kept
-        .map(|view| WeightEntry { name: view.name.to_owned(), format: view.format, shape: view.shape.to_vec() })
+        .map(|view| WeightEntry { name: view.name.to_owned(), format: format(view), shape: view.shape.to_vec() })
         .collect();
     let mut summary = MergeSummary { merged_modules: 0, tensors: entries.len() };
     write_safetensors(&output.join("model.safetensors"), entries, |entry| {
         let view = weights.expect(&entry.name, &entry.shape)?;
         match merged(view, &adapter, adapter_config)? {
-            None => Ok(view.bytes.to_vec()),
+            None if view.plain().is_some() => Ok(view.bytes.to_vec()),
+            None => Ok(entry.format.encode(&view.to_f32())),
             Some(numbers) => {
                 summary.merged_modules += 1;
-                Ok(view.format.encode(&numbers))
+                Ok(entry.format.encode(&numbers))
             }
         }
     })?;

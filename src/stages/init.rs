@@ -118,7 +118,7 @@ impl StageKind for Init {
 
     fn run(config: &InitSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let folder = &context.input("tokenizer").path;
-        let tokenizer = Tokenizer::load(folder).map_err(StageError::failed)?;
+        let tokenizer = Tokenizer::load(&folder.as_path().into()).map_err(StageError::failed)?;
         let output = context.output("model");
         model::init(&llama_config(config, &tokenizer).to_string(), config.seed, &output).map_err(StageError::failed)?;
         for entry in std::fs::read_dir(folder).map_err(|error| StageError::io(folder, &error))? {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
+use super::tokenizer_of::tokenizer_of;
 use crate::model;
 use crate::stage::{Numerics, Outcome, StageContext, StageError, StageKind};
 
@@ -43,7 +44,9 @@ impl StageKind for Merge {
 
     fn run(_config: &MergeSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let (base, adapter) = (&context.input("model").path, &context.input("adapter").path);
-        let summary = model::merge(base, adapter, &context.output("model")).map_err(StageError::failed)?;
+        let output = context.output("model");
+        let summary = model::merge(base, adapter, &output).map_err(StageError::failed)?;
+        tokenizer_of(base)?.write_missing(&output).map_err(|error| StageError::io(&output, &error))?;
         let mut outcome = Outcome::default();
         outcome.metrics.insert("merged_modules".into(), json!(summary.merged_modules));
         Ok(outcome)

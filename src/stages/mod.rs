@@ -9,6 +9,7 @@ mod prompt_statistics;
 pub mod render_prompts;
 mod row_errors;
 pub mod tokenizer;
+mod tokenizer_of;
 pub mod train;
 
 use crate::stage::Stage;

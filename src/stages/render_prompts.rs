@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::prompt_statistics::PromptStatistics;
 use super::row_errors::RowErrors;
+use super::tokenizer_of::tokenizer_of;
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
 use crate::stage::{ConfigIssue, Numerics, Outcome, Progress, StageContext, StageError, StageKind};
 use crate::text::chat_template::{Clock, TemplateOptions};
@@ -158,7 +159,7 @@ impl StageKind for RenderPrompts {
 
     fn run(config: &RenderSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let template = context.optional_input("template").map(|input| read_template(&input.path)).transpose()?;
-        let renderer = Renderer::load(&context.input("model").path, template.as_deref(), config.options())
+        let renderer = Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), config.options())
             .map_err(StageError::failed)?;
         let path = context.output("prompts");
         let mut output = BufWriter::new(File::create(&path).map_err(|error| StageError::io(&path, &error))?);

@@ -4,12 +4,12 @@
 //! bytes of the text as given, not trimmed, so that a loss mask can see a token that straddles a border. Truncation and
 //! padding that a `tokenizer.json` may ask for are switched off: nothing is cut silently.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokenizers::{OffsetType, PostProcessor, PreTokenizedString, PreTokenizer};
 
 use super::chat_template::{SpecialTokens, TemplateError};
+use super::tokenizer_folder::TokenizerFolder;
 
 /// The largest `tokenizer.json` that is read, in bytes; big vocabularies have some 30 MB.
 const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -71,14 +71,11 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`TokenizerError::Read`], [`TokenizerError::Invalid`], [`TokenizerError::Config`].
-    pub fn load(folder: &Path) -> Result<Self, TokenizerError> {
-        let path = folder.join("tokenizer.json");
-        let read = |source| TokenizerError::Read { path: path.clone(), source };
-        let size = fs::metadata(&path).map_err(read)?.len();
-        if size > MAX_FILE_BYTES {
-            return Err(read(std::io::ErrorKind::FileTooLarge.into()));
-        }
-        let bytes = fs::read(&path).map_err(read)?;
+    pub fn load(folder: &TokenizerFolder) -> Result<Self, TokenizerError> {
+        const FILE: &str = "tokenizer.json";
+        let read = |source| TokenizerError::Read { path: folder.path(FILE), source };
+        let bytes = folder.read(FILE, MAX_FILE_BYTES).map_err(read)?;
+        let bytes = bytes.ok_or_else(|| read(std::io::ErrorKind::NotFound.into()))?;
         Self::with_roles(&bytes, SpecialTokens::load(folder)?)
     }
 

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("diagnostic", 0),
     ("reference", 0),
     ("device", 0),
+    ("tokenizer_spec", 0),
     ("text", 10),
     ("sources", 10),
     ("store", 10),

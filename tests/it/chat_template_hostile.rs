@@ -87,7 +87,7 @@ fn an_empty_conversation_is_refused() {
 fn a_folder_names_its_template_in_three_ways_and_the_jinja_file_wins() {
     let folder = tempfile::tempdir().expect("folder");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("write");
-    let load = || ChatTemplate::load(folder.path()).map(|template| template.source().to_owned());
+    let load = || ChatTemplate::load(&folder.path().into()).map(|template| template.source().to_owned());
     assert!(matches!(load(), Err(TemplateError::Missing(_))));
     write("tokenizer_config.json", r#"{"chat_template":"one","eos_token":{"content":"</s>","special":true}}"#);
     assert_eq!(load().expect("a template"), "one");
@@ -98,7 +98,7 @@ fn a_folder_names_its_template_in_three_ways_and_the_jinja_file_wins() {
     assert_eq!(load().expect("a template"), "two");
     write("chat_template.jinja", "{{ eos_token }}{{ bos_token }}");
     write("special_tokens_map.json", r#"{"eos_token":{"content":"</s>"},"bos_token":"<s>"}"#);
-    let template = ChatTemplate::load(folder.path()).expect("a template");
+    let template = ChatTemplate::load(&folder.path().into()).expect("a template");
     assert_eq!(template.render(&[Message::new("user", "x")], &[], false).expect("text"), "</s>");
     for bad in ["", "[]", "{", "{\"chat_template\":1}", "{\"chat_template\":[{\"name\":\"x\",\"template\":\"y\"}]}"] {
         fs::remove_file(folder.path().join("chat_template.jinja")).ok();

@@ -26,6 +26,7 @@ mod pipeline_failures;
 mod plan_id;
 mod plan_valid;
 mod project;
+mod real_models;
 mod render_mask;
 mod render_stages;
 mod render_support;

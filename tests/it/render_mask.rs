@@ -73,13 +73,13 @@ fn a_template_without_tools_gets_them_inline() {
 fn a_mode_that_loses_a_field_is_refused_by_name() {
     let folder = tokenizer_folder(TOOLLESS);
     let options = RenderOptions { tool_mode: ToolMode::Native, ..RenderOptions::default() };
-    let error = Renderer::load(folder.path(), None, options).expect_err("native mode");
+    let error = Renderer::load(&folder.path().into(), None, options).expect_err("native mode");
     assert!(error.to_string().contains("native mode loses or breaks the tool name"), "{error}");
     let deaf = "{% for message in messages %}{{ message.role }}{% endfor %}";
-    let error = Renderer::load(folder.path(), Some(deaf), RenderOptions::default()).expect_err("any mode");
+    let error = Renderer::load(&folder.path().into(), Some(deaf), RenderOptions::default()).expect_err("any mode");
     assert!(error.to_string().contains("inline mode loses or breaks the system text"), "{error}");
     let endless = "{% for message in messages %}{{ message.role ~ ': ' ~ message.content ~ '\\n' }}{% endfor %}";
-    let error = Renderer::load(folder.path(), Some(endless), RenderOptions::default()).expect_err("any mode");
+    let error = Renderer::load(&folder.path().into(), Some(endless), RenderOptions::default()).expect_err("any mode");
     assert!(error.to_string().contains("no stop token"), "{error}");
 }
 
@@ -200,7 +200,7 @@ fn a_template_that_is_not_prefix_consistent_is_named_with_the_message() {
     // The number of messages stands in front of everything.
     let template = format!("{{{{ messages | length }}}}{CHATML}");
     let folder = tokenizer_folder(&template);
-    let error = Renderer::load(folder.path(), None, RenderOptions::default()).expect_err("no prefix");
+    let error = Renderer::load(&folder.path().into(), None, RenderOptions::default()).expect_err("no prefix");
     assert!(error.to_string().contains("not prefix-consistent at message `2`"), "{error}");
 }
 
@@ -244,7 +244,7 @@ fn the_embedded_models_template_shows_tools_natively() {
     options.special_tokens = roles.map(str::to_owned).to_vec();
     options.eos_token = "<|end|>".to_owned();
     let folder = super::render_support::tokenizer_folder_of(&options, mini);
-    let renderer = Renderer::load(folder.path(), None, RenderOptions::default()).expect("a renderer");
+    let renderer = Renderer::load(&folder.path().into(), None, RenderOptions::default()).expect("a renderer");
     assert!(!renderer.style().expect("a style").inline);
     assert_eq!(
         trained(&renderer, &record(CALLING)),

@@ -93,7 +93,7 @@ fn a_tokenizer_has_the_same_bytes_in_every_process_and_for_any_order_of_rows() {
 fn a_trained_tokenizer_gives_back_every_text_and_keeps_digits_apart() {
     let folder = tempfile::tempdir().expect("folder");
     let tokenizer = train(folder.path(), &records(folder.path()));
-    let tokenizer = pipe::text::tokenize::Tokenizer::load(&tokenizer).expect("a tokenizer");
+    let tokenizer = pipe::text::tokenize::Tokenizer::load(&tokenizer.as_path().into()).expect("a tokenizer");
     assert_eq!(tokenizer.vocab_size(), 420);
     for text in ["The attendance is 74.5 percent.", " naïve 🙂\t\r\n", "\u{0}\u{7f}", "", "日本語 12345"] {
         let encoding = tokenizer.encode(text, false).expect("ids");

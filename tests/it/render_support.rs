@@ -58,7 +58,7 @@ pub fn tokenizer_folder_of(options: &BpeOptions, template: &str) -> TempDir {
 
 pub fn renderer(template: &str, options: RenderOptions) -> Renderer {
     let folder = tokenizer_folder(template);
-    Renderer::load(folder.path(), None, options).expect("a renderer")
+    Renderer::load(&folder.path().into(), None, options).expect("a renderer")
 }
 
 pub fn record(json: &str) -> Record {

@@ -27,15 +27,15 @@ fn broken_files_are_refused() {
     for text in broken {
         assert!(Tokenizer::from_bytes(text.as_bytes()).is_err());
     }
-    assert!(matches!(Tokenizer::load(&folder.path().join("none")), Err(TokenizerError::Read { .. })));
+    assert!(matches!(Tokenizer::load(&folder.path().join("none").as_path().into()), Err(TokenizerError::Read { .. })));
     fs::write(folder.path().join("tokenizer_config.json"), "[").expect("write");
-    assert!(matches!(Tokenizer::load(folder.path()), Err(TokenizerError::Config(_))));
+    assert!(matches!(Tokenizer::load(&folder.path().into()), Err(TokenizerError::Config(_))));
 }
 
 #[test]
 fn offsets_are_bytes_and_cover_the_text() {
     let folder = tokenizer_folder(CHATML);
-    let tokenizer = Tokenizer::load(folder.path()).expect("a tokenizer");
+    let tokenizer = Tokenizer::load(&folder.path().into()).expect("a tokenizer");
     let text = "é the  attendance 🙂<|im_end|>\n12";
     let encoding = tokenizer.encode(text, false).expect("ids");
     assert_eq!(encoding.offsets[0].0, 0);

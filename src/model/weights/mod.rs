@@ -1,11 +1,13 @@
-//! Weight files: safetensors in, safetensors out, and where a model being built gets its tensors from.
+//! Weights: how files store their numbers, safetensors in and out, and where a model being built gets its tensors from.
 
+mod blocks;
 mod format;
 mod reader;
 mod source;
 mod writer;
 
+pub(crate) use blocks::StoredFormat;
 pub use format::FloatFormat;
-pub(crate) use reader::{WeightFiles, WeightView};
+pub(crate) use reader::{Entry, Twist, WeightFiles, WeightView, map};
 pub(crate) use source::{FileSource, RandomSource, WeightSource};
 pub(crate) use writer::{WeightEntry, write_safetensors};

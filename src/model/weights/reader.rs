@@ -1,4 +1,5 @@
 //! Reads safetensors files, alone or as shards with an index, through a memory map: opening a model costs no memory.
+//! The tensors of a GGUF file join them here under their names in transformers; `gguf/` reads that format.
 //!
 //! The files are foreign bytes. The header is checked by the `safetensors` crate (offsets without holes, sizes that
 //! match the shapes, no overflow, an end that is the file's end), so a truncated or hostile file is an error before a
@@ -12,7 +13,7 @@ use memmap2::Mmap;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-use super::FloatFormat;
+use super::{FloatFormat, StoredFormat};
 use crate::model::error::ModelError;
 
 /// One tensor of a mapped file.
@@ -21,18 +22,56 @@ pub(crate) struct WeightView<'a> {
     /// Its name in the file.
     pub(crate) name: &'a str,
     /// Its number format.
-    pub(crate) format: FloatFormat,
+    pub(crate) format: StoredFormat,
+    /// How its numbers differ from those of transformers' file.
+    pub(crate) twist: Twist,
     /// Its shape.
     pub(crate) shape: &'a [usize],
     /// Its little-endian bytes, row-major.
     pub(crate) bytes: &'a [u8],
 }
 
+/// What a converter did to a tensor, and has to be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Twist {
+    /// Nothing.
+    #[default]
+    None,
+    /// The two halves of each head's rows lie row by row in turn (`permute` of llama.cpp's `convert_hf_to_gguf.py`).
+    Interleaved {
+        /// Into how many heads the rows are divided.
+        heads: usize,
+    },
+}
+
 impl WeightView<'_> {
-    /// The numbers, widened to f32.
+    /// The numbers, widened to f32, as transformers has them.
     pub(crate) fn to_f32(self) -> Vec<f32> {
-        self.format.decode(self.bytes)
+        let numbers = self.format.decode(self.bytes);
+        match self.twist {
+            Twist::None => numbers,
+            Twist::Interleaved { heads } => deinterleave(&numbers, self.shape[0], heads),
+        }
     }
+
+    /// The number format when the bytes are the tensor as it is, not to be decoded first.
+    pub(crate) fn plain(self) -> Option<FloatFormat> {
+        match (self.format, self.twist) {
+            (StoredFormat::Float(format), Twist::None) => Some(format),
+            _ => None,
+        }
+    }
+}
+
+/// Rows (head, pair, half) become rows (head, half, pair).
+fn deinterleave(numbers: &[f32], rows: usize, heads: usize) -> Vec<f32> {
+    let (width, head_dim) = (numbers.len() / rows, rows / heads);
+    let source = |row: usize| {
+        let (head, within) = (row / head_dim, row % head_dim);
+        let (half, pair) = (within / (head_dim / 2), within % (head_dim / 2));
+        head * head_dim + 2 * pair + half
+    };
+    (0..rows).flat_map(|row| &numbers[source(row) * width..][..width]).copied().collect()
 }
 
 /// The weight files of one model or adapter.
@@ -43,13 +82,21 @@ pub(crate) struct WeightFiles {
     tensors: BTreeMap<String, Entry>,
 }
 
+/// Where a tensor lies and how it is stored.
 #[derive(Debug)]
-struct Entry {
-    file: usize,
-    format: FloatFormat,
-    shape: Vec<usize>,
-    start: usize,
-    end: usize,
+pub(crate) struct Entry {
+    /// Which of the files.
+    pub(crate) file: usize,
+    /// Its number format.
+    pub(crate) format: StoredFormat,
+    /// What has to be undone.
+    pub(crate) twist: Twist,
+    /// Its shape.
+    pub(crate) shape: Vec<usize>,
+    /// Its first byte in the file.
+    pub(crate) start: usize,
+    /// The byte after its last.
+    pub(crate) end: usize,
 }
 
 /// `model.safetensors.index.json`.
@@ -103,10 +150,14 @@ impl WeightFiles {
         Ok(files)
     }
 
+    /// The tensors of one file that another reader has found; each must lie inside the file.
+    pub(crate) fn from_map(path: &Path, map: Mmap, tensors: BTreeMap<String, Entry>) -> Self {
+        Self { path: path.to_path_buf(), files: vec![map], tensors }
+    }
+
     fn map_file(&mut self, path: &Path) -> Result<(), ModelError> {
         let malformed = |reason: String| ModelError::MalformedWeights { path: path.to_path_buf(), reason };
-        let file = File::open(path).map_err(ModelError::read(path))?;
-        let map = map(&file).map_err(ModelError::read(path))?;
+        let map = map(path)?;
         let (header_bytes, metadata) =
             SafeTensors::read_metadata(&map).map_err(|error| malformed(error.to_string()))?;
         let data_start = size_of::<u64>() + header_bytes;
@@ -117,7 +168,9 @@ impl WeightFiles {
                 found: info.dtype.to_string(),
             })?;
             let (start, end) = (data_start + info.data_offsets.0, data_start + info.data_offsets.1);
-            let entry = Entry { file: self.files.len(), format, shape: info.shape.clone(), start, end };
+            let format = StoredFormat::Float(format);
+            let (file, twist, shape) = (self.files.len(), Twist::None, info.shape.clone());
+            let entry = Entry { file, format, twist, shape, start, end };
             if self.tensors.insert(name.clone(), entry).is_some() {
                 return Err(malformed(format!("tensor `{name}` is in two shards")));
             }
@@ -159,14 +212,18 @@ impl WeightFiles {
 
     fn view<'a>(&'a self, name: &'a str, entry: &'a Entry) -> WeightView<'a> {
         let bytes = &self.files[entry.file][entry.start..entry.end];
-        WeightView { name, format: entry.format, shape: &entry.shape, bytes }
+        WeightView { name, format: entry.format, twist: entry.twist, shape: &entry.shape, bytes }
     }
 }
 
 /// Maps a file for reading.
+///
+/// # Errors
+/// It can't be opened or mapped.
 #[expect(unsafe_code, reason = "a memory map keeps a model from being held in memory twice")]
-fn map(file: &File) -> std::io::Result<Mmap> {
+pub(crate) fn map(path: &Path) -> Result<Mmap, ModelError> {
+    let file = File::open(path).map_err(ModelError::read(path))?;
     // SAFETY: the map is only read, as plain bytes, for which every value is valid. Somebody who truncates the file
     // while it is mapped makes the process end by a signal; the store keeps its blobs read-only for that reason.
-    unsafe { Mmap::map(file) }
+    unsafe { Mmap::map(&file) }.map_err(ModelError::read(path))
 }

@@ -20,6 +20,7 @@ use crate::text::eval_report::{EvalReport, StopReason};
 use crate::text::eval_rows::{EvalRow, read_eval_rows};
 use crate::text::prompts::{LoadError, RenderError, RenderOptions, Renderer};
 
+use super::tokenizer_of::tokenizer_of;
 use scoring::Answer;
 pub use settings::EvalSettings;
 
@@ -111,7 +112,7 @@ fn load_renderer(config: &EvalSettings, context: &StageContext<'_>) -> Result<Re
     };
     let options =
         RenderOptions { tool_mode: config.tool_mode, template: config.template(), ..RenderOptions::default() };
-    Renderer::load(&context.input("model").path, template.as_deref(), options).map_err(|error| match error {
+    Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), options).map_err(|error| match error {
         LoadError::Unusable(_) => {
             let diagnostic = Diagnostic::error("eval::template", error.to_string());
             StageError::Data(vec![diagnostic.help("wire a chat template that shows everything into `template`")])

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::tokenizer_of::tokenizer_of;
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
 use crate::model::{self, ModelError, TrainExample, TrainStep};
 use crate::stage::{ConfigIssue, Numerics, Outcome, Progress, StageContext, StageError, StageKind};
@@ -122,6 +123,10 @@ impl StageKind for Train {
             ModelError::Cancelled => StageError::Cancelled,
             other => StageError::failed(other),
         })?;
+        if config.method == Method::Full {
+            let files = tokenizer_of(&context.input("model").path)?;
+            files.write_missing(&output).map_err(|error| StageError::io(&output, &error))?;
+        }
         let mut outcome = Outcome::default();
         outcome.metrics.insert("final_loss".into(), json!(summary.final_loss_nats));
         outcome.metrics.insert("steps".into(), json!(summary.steps));

@@ -4,14 +4,13 @@
 //! templates; of a list, `default` is taken. A special token is a string or an object with `content`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use minijinja::value::Value;
 use serde_json::Value as Json;
 
 use super::TemplateError;
+use crate::text::tokenizer_folder::TokenizerFolder;
 
 /// The largest file that is read, in bytes; `tokenizer_config.json` of big vocabularies has some megabytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -32,10 +31,10 @@ impl SpecialTokens {
     ///
     /// # Errors
     /// [`TemplateError::Folder`] when one of the two isn't a JSON object; a missing file is no error.
-    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
+    pub fn load(folder: &TokenizerFolder) -> Result<Self, TemplateError> {
         let mut tokens = BTreeMap::new();
         for file in ["special_tokens_map.json", "tokenizer_config.json"] {
-            let Some(config) = read_json(&folder.join(file))? else { continue };
+            let Some(config) = read_json(folder, file)? else { continue };
             for role in ROLES {
                 match config.get(role).map(content) {
                     Some(Some(token)) => tokens.insert(role.to_owned(), token.to_owned()),
@@ -66,13 +65,13 @@ fn content(token: &Json) -> Option<&str> {
 ///
 /// # Errors
 /// [`TemplateError::Folder`].
-pub(crate) fn template_source(folder: &Path) -> Result<Option<String>, TemplateError> {
-    let jinja = folder.join("chat_template.jinja");
-    if let Some(bytes) = read(&jinja)? {
-        return String::from_utf8(bytes).map(Some).map_err(|_| bad(&jinja, "not UTF-8"));
+pub(crate) fn template_source(folder: &TokenizerFolder) -> Result<Option<String>, TemplateError> {
+    const JINJA: &str = "chat_template.jinja";
+    const CONFIG: &str = "tokenizer_config.json";
+    if let Some(bytes) = read(folder, JINJA)? {
+        return String::from_utf8(bytes).map(Some).map_err(|_| bad(&folder.path(JINJA), "not UTF-8"));
     }
-    let path = folder.join("tokenizer_config.json");
-    let Some(config) = read_json(&path)? else { return Ok(None) };
+    let Some(config) = read_json(folder, CONFIG)? else { return Ok(None) };
     match config.get("chat_template") {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(source)) => Ok(Some(source.clone())),
@@ -80,10 +79,14 @@ pub(crate) fn template_source(folder: &Path) -> Result<Option<String>, TemplateE
             let default = named.iter().find(|entry| entry.get("name").and_then(Json::as_str) == Some("default"));
             match default.and_then(|entry| entry.get("template")?.as_str()) {
                 Some(source) => Ok(Some(source.to_owned())),
-                None => Err(bad(&path, "`chat_template` is a list without a template named `default`")),
+                None => {
+                    Err(bad(&folder.path(CONFIG), "`chat_template` is a list without a template named `default`"))
+                }
             }
         }
-        Some(_) => Err(bad(&path, "`chat_template` is neither a string nor a list of named templates")),
+        Some(_) => {
+            Err(bad(&folder.path(CONFIG), "`chat_template` is neither a string nor a list of named templates"))
+        }
     }
 }
 
@@ -91,24 +94,17 @@ pub(crate) fn template_source(folder: &Path) -> Result<Option<String>, TemplateE
 ///
 /// # Errors
 /// [`TemplateError::Folder`].
-pub(crate) fn read_json(path: &Path) -> Result<Option<Json>, TemplateError> {
-    let Some(bytes) = read(path)? else { return Ok(None) };
+pub(crate) fn read_json(folder: &TokenizerFolder, name: &str) -> Result<Option<Json>, TemplateError> {
+    let Some(bytes) = read(folder, name)? else { return Ok(None) };
     match serde_json::from_slice(&bytes) {
         Ok(value @ Json::Object(_)) => Ok(Some(value)),
-        Ok(_) => Err(bad(path, "expected a JSON object")),
-        Err(error) => Err(bad(path, &format!("not JSON: {error}"))),
+        Ok(_) => Err(bad(&folder.path(name), "expected a JSON object")),
+        Err(error) => Err(bad(&folder.path(name), &format!("not JSON: {error}"))),
     }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, TemplateError> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
-            Err(bad(path, &format!("`{}` bytes; expected at most `{MAX_FILE_BYTES}`", metadata.len())))
-        }
-        Ok(_) => fs::read(path).map(Some).map_err(|error| bad(path, &error.to_string())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(bad(path, &error.to_string())),
-    }
+fn read(folder: &TokenizerFolder, name: &str) -> Result<Option<Vec<u8>>, TemplateError> {
+    folder.read(name, MAX_FILE_BYTES).map_err(|error| bad(&folder.path(name), &error.to_string()))
 }
 
 fn bad(path: &Path, message: &str) -> TemplateError {

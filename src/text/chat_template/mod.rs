@@ -15,7 +15,7 @@ mod rewrite;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind};
@@ -27,6 +27,7 @@ pub(crate) use folder::read_json;
 
 use super::messages::{Message, tool_schema};
 use super::record::ToolSpec;
+use super::tokenizer_folder::TokenizerFolder;
 
 /// The longest template that is compiled, in bytes; the longest in the wild has some 20 kB.
 const MAX_SOURCE_BYTES: usize = 1 << 20;
@@ -134,8 +135,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`TemplateError::Folder`], [`TemplateError::Missing`], and those of [`Self::from_source`].
-    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
-        let source = Self::source_in(folder)?.ok_or_else(|| TemplateError::Missing(folder.to_owned()))?;
+    pub fn load(folder: &TokenizerFolder) -> Result<Self, TemplateError> {
+        let source = Self::source_in(folder)?.ok_or_else(|| TemplateError::Missing(folder.place().into_owned()))?;
         Self::from_source(&source, &SpecialTokens::load(folder)?)
     }
 
@@ -143,7 +144,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`TemplateError::Folder`].
-    pub fn source_in(folder: &Path) -> Result<Option<String>, TemplateError> {
+    pub fn source_in(folder: &TokenizerFolder) -> Result<Option<String>, TemplateError> {
         folder::template_source(folder)
     }
 

@@ -11,7 +11,6 @@ mod stop_tokens;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 
 use super::chat_template::{ChatTemplate, SpecialTokens, TemplateError};
 use super::guard::{Guard, Guarded, NoMark};
@@ -20,6 +19,7 @@ use super::loss_mask::{LossMask, MaskError, loss_mask, turn_spans};
 use super::messages::{Message, messages};
 use super::record::{Conversation, Record, ToolSpec};
 use super::tokenize::{Tokenizer, TokenizerError};
+use super::tokenizer_folder::TokenizerFolder;
 
 pub use options::{Overlong, RenderOptions, Thoughts, ToolMode};
 pub use probe::Unusable;
@@ -129,7 +129,7 @@ impl Renderer {
     ///
     /// # Errors
     /// [`LoadError`]; a folder without template is none, it renders plain text.
-    pub fn load(folder: &Path, template: Option<&str>, options: RenderOptions) -> Result<Self, LoadError> {
+    pub fn load(folder: &TokenizerFolder, template: Option<&str>, options: RenderOptions) -> Result<Self, LoadError> {
         let tokenizer = Tokenizer::load(folder)?;
         let source = match template {
             Some(source) => Some(source.to_owned()),

@@ -1,0 +1,236 @@
+//! How weight files store numbers: plain floats, and GGUF's blocks of small integers with shared scales.
+//!
+//! The layouts of blocks are those of ggml's `ggml-common.h`, the arithmetic that of `dequantize_row_*` in `ggml-quants.c`: one
+//! rounding a number, in f32, so the values are those of llama.cpp and of the `gguf` package, bit for bit.
+
+use half::f16;
+use rayon::prelude::*;
+
+use super::FloatFormat;
+
+/// A type of stored numbers that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredFormat {
+    Float(FloatFormat),
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q4K,
+    Q5K,
+    Q6K,
+}
+
+/// Every type with its code in the file (`ggml_type`).
+const CODES: [(u32, StoredFormat); 11] = [
+    (0, StoredFormat::Float(FloatFormat::F32)),
+    (1, StoredFormat::Float(FloatFormat::F16)),
+    (2, StoredFormat::Q4_0),
+    (3, StoredFormat::Q4_1),
+    (6, StoredFormat::Q5_0),
+    (7, StoredFormat::Q5_1),
+    (8, StoredFormat::Q8_0),
+    (12, StoredFormat::Q4K),
+    (13, StoredFormat::Q5K),
+    (14, StoredFormat::Q6K),
+    (30, StoredFormat::Float(FloatFormat::BF16)),
+];
+
+/// The names of types that exist but can't be read, for messages.
+const UNSUPPORTED: [(u32, &str); 12] = [
+    (9, "Q8_1"),
+    (10, "Q2_K"),
+    (11, "Q3_K"),
+    (15, "Q8_K"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (20, "IQ4_NL"),
+    (21, "IQ3_S"),
+    (23, "IQ4_XS"),
+    (28, "F64"),
+];
+
+impl StoredFormat {
+    /// The type with a code.
+    pub(crate) fn from_code(code: u32) -> Option<Self> {
+        CODES.iter().find(|(known, _)| *known == code).map(|(_, format)| *format)
+    }
+
+    /// The name of a code, known or not.
+    pub(crate) fn describe(code: u32) -> String {
+        UNSUPPORTED.iter().find(|(known, _)| *known == code).map_or_else(|| code.to_string(), |(_, name)| (*name).into())
+    }
+
+    /// Every type that can be read, for messages.
+    pub(crate) fn names() -> String {
+        CODES.iter().map(|(_, format)| format!("`{}`", format.name())).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The name llama.cpp uses.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Float(format) => format.safetensors_name(),
+            Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
+            Self::Q8_0 => "Q8_0",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
+        }
+    }
+
+    /// Numbers a block and bytes a block.
+    const fn block(self) -> (usize, usize) {
+        match self {
+            Self::Float(format) => (1, format.size_bytes()),
+            Self::Q4_0 => (32, 18),
+            Self::Q4_1 => (32, 20),
+            Self::Q5_0 => (32, 22),
+            Self::Q5_1 => (32, 24),
+            Self::Q8_0 => (32, 34),
+            Self::Q4K => (256, 144),
+            Self::Q5K => (256, 176),
+            Self::Q6K => (256, 210),
+        }
+    }
+
+    /// The bytes of a tensor; `None` when its rows are no whole number of blocks, or nobody could hold it.
+    pub(crate) fn size_bytes(self, shape: &[usize]) -> Option<usize> {
+        let (numbers, bytes) = self.block();
+        let width = shape.last().filter(|width| width.is_multiple_of(numbers))?;
+        let rows = shape[..shape.len() - 1].iter().try_fold(1_usize, |rows, size| rows.checked_mul(*size))?;
+        let total = rows.checked_mul(*width)?;
+        (total / numbers).checked_mul(bytes).filter(|_| total.checked_mul(size_of::<f32>()).is_some())
+    }
+
+    /// Widens whole blocks to f32.
+    ///
+    /// # Panics
+    /// When `stored` is no whole number of blocks, which the header's check rules out.
+    pub(crate) fn decode(self, stored: &[u8]) -> Vec<f32> {
+        let block: fn(&[u8], &mut [f32]) = match self {
+            Self::Float(format) => return format.decode(stored),
+            Self::Q4_0 => q4_0,
+            Self::Q4_1 => q4_1,
+            Self::Q5_0 => q5_0,
+            Self::Q5_1 => q5_1,
+            Self::Q8_0 => q8_0,
+            Self::Q4K => q4_k,
+            Self::Q5K => q5_k,
+            Self::Q6K => q6_k,
+        };
+        let (numbers, bytes) = self.block();
+        assert!(stored.len().is_multiple_of(bytes), "a tensor is whole blocks");
+        let mut out = vec![0.0; stored.len() / bytes * numbers];
+        // Enough blocks a task that the work outweighs handing it out.
+        const BLOCKS: usize = 256;
+        out.par_chunks_mut(numbers * BLOCKS).zip(stored.par_chunks(bytes * BLOCKS)).for_each(|(out, stored)| {
+            out.chunks_exact_mut(numbers).zip(stored.chunks_exact(bytes)).for_each(|(out, stored)| block(stored, out));
+        });
+        out
+    }
+}
+
+fn half(stored: &[u8]) -> f32 {
+    f16::from_le_bytes([stored[0], stored[1]]).to_f32()
+}
+
+/// The low and the high four bits of each byte: the first and the second half of a block.
+fn nibbles(quants: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    let half = quants.len();
+    quants.iter().enumerate().flat_map(move |(at, byte)| [(at, byte & 0x0f), (at + half, byte >> 4)])
+}
+
+fn q4_0(stored: &[u8], out: &mut [f32]) {
+    let scale = half(stored);
+    nibbles(&stored[2..]).for_each(|(at, quant)| out[at] = (f32::from(quant) - 8.0) * scale);
+}
+
+fn q4_1(stored: &[u8], out: &mut [f32]) {
+    let (scale, least) = (half(stored), half(&stored[2..]));
+    nibbles(&stored[4..]).for_each(|(at, quant)| out[at] = f32::from(quant) * scale + least);
+}
+
+/// The fifth bit of each number of a block of 32.
+fn fifth_bits(stored: &[u8]) -> u32 {
+    u32::from_le_bytes([stored[0], stored[1], stored[2], stored[3]])
+}
+
+/// A quant of four bits with its fifth.
+fn five_bits(quant: u8, bits: u32, at: usize) -> f32 {
+    f32::from(quant | (u8::from(bits >> at & 1 == 1) << 4))
+}
+
+fn q5_0(stored: &[u8], out: &mut [f32]) {
+    let (scale, bits) = (half(stored), fifth_bits(&stored[2..]));
+    nibbles(&stored[6..]).for_each(|(at, quant)| out[at] = (five_bits(quant, bits, at) - 16.0) * scale);
+}
+
+fn q5_1(stored: &[u8], out: &mut [f32]) {
+    let (scale, least, bits) = (half(stored), half(&stored[2..]), fifth_bits(&stored[4..]));
+    nibbles(&stored[8..]).for_each(|(at, quant)| out[at] = five_bits(quant, bits, at) * scale + least);
+}
+
+fn q8_0(stored: &[u8], out: &mut [f32]) {
+    let scale = half(stored);
+    let numbers = out.iter_mut().zip(&stored[2..]);
+    numbers.for_each(|(number, quant)| *number = f32::from(quant.cast_signed()) * scale);
+}
+
+/// The six-bit scale and minimum of one of the eight sub-blocks of Q4_K and Q5_K (`get_scale_min_k4`).
+fn scale_and_least(packed: &[u8], sub_block: usize) -> (f32, f32) {
+    let (scale, least) = if sub_block < 4 {
+        (packed[sub_block] & 63, packed[sub_block + 4] & 63)
+    } else {
+        let low = packed[sub_block + 4];
+        ((low & 0x0f) | (packed[sub_block - 4] >> 6 << 4), (low >> 4) | (packed[sub_block] >> 6 << 4))
+    };
+    (f32::from(scale), f32::from(least))
+}
+
+fn q4_k(stored: &[u8], out: &mut [f32]) {
+    let (scale, least, packed, quants) = (half(stored), half(&stored[2..]), &stored[4..16], &stored[16..]);
+    for (sub_block, out) in out.chunks_exact_mut(32).enumerate() {
+        let (factor, offset) = scale_and_least(packed, sub_block);
+        let (factor, offset) = (scale * factor, least * offset);
+        let quants = &quants[sub_block / 2 * 32..][..32];
+        for (number, byte) in out.iter_mut().zip(quants) {
+            let quant = if sub_block.is_multiple_of(2) { byte & 0x0f } else { byte >> 4 };
+            *number = factor * f32::from(quant) - offset;
+        }
+    }
+}
+
+fn q5_k(stored: &[u8], out: &mut [f32]) {
+    let (scale, least, packed) = (half(stored), half(&stored[2..]), &stored[4..16]);
+    let (high, quants) = (&stored[16..48], &stored[48..]);
+    for (sub_block, out) in out.chunks_exact_mut(32).enumerate() {
+        let (factor, offset) = scale_and_least(packed, sub_block);
+        let (factor, offset) = (scale * factor, least * offset);
+        let quants = &quants[sub_block / 2 * 32..][..32];
+        for ((number, byte), high) in out.iter_mut().zip(quants).zip(high) {
+            let low = if sub_block.is_multiple_of(2) { byte & 0x0f } else { byte >> 4 };
+            let quant = low | ((high >> sub_block & 1) << 4);
+            *number = factor * f32::from(quant) - offset;
+        }
+    }
+}
+
+fn q6_k(stored: &[u8], out: &mut [f32]) {
+    let (low, high, scales, scale) = (&stored[..128], &stored[128..192], &stored[192..208], half(&stored[208..]));
+    for (at, number) in out.iter_mut().enumerate() {
+        // 128 numbers share 64 bytes of low and 32 of high bits; in them, four runs of 32 lie side by side.
+        let (part, run, column) = (at / 128, at % 128 / 32, at % 32);
+        let low = low[part * 64 + run % 2 * 32 + column];
+        let low = if run < 2 { low & 0x0f } else { low >> 4 };
+        let high = high[part * 32 + column] >> (2 * run) & 3;
+        let quant = f32::from((low | high << 4).cast_signed() - 32);
+        let factor = scale * f32::from(scales[at / 16].cast_signed());
+        *number = factor * quant;
+    }
+}

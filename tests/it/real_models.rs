@@ -1,0 +1,73 @@
+//! Real weights against transformers: SmolLM2-135M-Instruct as GGUF.
+//!
+//! The weights are too large for the repository. `PIPE_TEST_MODELS` names a folder that holds them (`.ci/run` fetches
+//! them); without it these tests say that they were skipped.
+
+use std::path::PathBuf;
+
+use pipe::device::DeviceSpec;
+use pipe::model::{CausalLm, GenerateOptions, tokenizer_spec};
+use pipe::text::chat_template::ChatTemplate;
+use pipe::text::tokenize::Tokenizer;
+use pipe::text::tokenizer_folder::TokenizerFolder;
+use serde_json::Value;
+
+use crate::model::fixtures::{difference, golden, ids, json, tensor};
+
+const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/// A model of the folder, unless there is none.
+pub fn real_model(name: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("PIPE_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
+    let found = found.filter(|path| path.exists());
+    if found.is_none() {
+        eprintln!("skipped: PIPE_TEST_MODELS names no folder with `{name}`");
+    }
+    found
+}
+
+fn tokenizer_folder(path: &std::path::Path) -> TokenizerFolder {
+    TokenizerFolder::from_spec(&tokenizer_spec(path).unwrap().expect("a GGUF file has a tokenizer")).unwrap()
+}
+
+#[test]
+fn smollm2_tokenizes_as_transformers_does() {
+    let Some(path) = real_model(SMOLLM2) else { return };
+    let tokenizer = Tokenizer::load(&tokenizer_folder(&path)).unwrap();
+    let Value::Array(cases) = json(&golden("smollm2/tokenizations.json")) else { panic!("a list") };
+    assert_eq!(cases.len(), 25);
+    for case in cases {
+        let text = case["text"].as_str().unwrap();
+        let expected: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+        assert_eq!(tokenizer.encode(text, true).unwrap().ids, expected, "{text:?}");
+        assert_eq!(tokenizer.decode(&expected, false).unwrap(), case["decoded"].as_str().unwrap(), "{text:?}");
+    }
+    let source = ChatTemplate::source_in(&tokenizer_folder(&path)).unwrap().expect("it has a chat template");
+    assert!(source.contains("You are a helpful AI assistant named SmolLM"));
+}
+
+#[test]
+fn smollm2_computes_as_transformers_does() {
+    let Some(path) = real_model(SMOLLM2) else { return };
+    let model = CausalLm::load(&path, None, DeviceSpec::default()).unwrap();
+    let reference = golden("smollm2/smollm2_logits.safetensors");
+    for prompt in 0..3 {
+        let expect = |name: &str| tensor(&reference, &format!("p{prompt}_{name}"));
+        let row = ids(&expect("ids"));
+        let logits = model.logits(std::slice::from_ref(&row)).unwrap().remove(0);
+        let last = logits.at(row.len() - 1).iter().copied().map(f64::from);
+        let off = difference(last, expect("last_logits"));
+        assert!(off < 1e-3, "prompt {prompt}: last logits are off by {off}");
+        let log_sums = (0..row.len()).map(|at| {
+            let most = logits.at(at).iter().copied().fold(f32::MIN, f32::max);
+            f64::from(most) + logits.at(at).iter().map(|logit| f64::from(logit - most).exp()).sum::<f64>().ln()
+        });
+        let off = difference(log_sums, expect("logsumexp"));
+        assert!(off < 1e-3, "prompt {prompt}: logsumexps are off by {off}");
+        let greedy = ids(&expect("greedy"));
+        let options = GenerateOptions { max_new_tokens: 32, stop_token_ids: vec![2], batch_size: 1 };
+        let found = model.generate(&[row], &options, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+        let without_stop = greedy.strip_suffix(&[2]).unwrap_or(&greedy);
+        assert_eq!(found[0].ids, without_stop, "prompt {prompt}");
+    }
+}
