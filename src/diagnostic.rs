@@ -4,6 +4,15 @@
 
 use std::sync::Arc;
 
+/// A message with its chain of causes, none of them told twice.
+#[must_use]
+pub fn with_causes(message: String, cause: Option<&(dyn std::error::Error + 'static)>) -> String {
+    std::iter::successors(cause, |error| error.source()).fold(message, |text, error| {
+        let told = error.to_string();
+        if text.contains(&told) { text } else { format!("{text}: {told}") }
+    })
+}
+
 /// A text that diagnostics point into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceText {

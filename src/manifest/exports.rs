@@ -3,8 +3,9 @@
 use super::fields::{self, Fields};
 use super::problems::Problems;
 use super::tree::{Entry, Node, Spanned, Yaml, excerpt};
-use super::{ExportEntry, ExportWhen, paths, stages};
+use super::{ExportEntry, ExportWhen, stages};
 use crate::diagnostic::Diagnostic;
+use crate::relative_path::normalise;
 
 pub(super) fn read(section: Option<Entry>, problems: &mut Problems) -> Vec<ExportEntry> {
     let fields = section.and_then(|entry| Fields::open(entry.node, "`exports`", problems));
@@ -25,7 +26,7 @@ fn target(key: &Spanned<String>, problems: &mut Problems) -> Option<Spanned<Stri
     let outside_git = |path: String| {
         if path == ".git" || path.starts_with(".git/") { Err("a path that is not in `.git`") } else { Ok(path) }
     };
-    match paths::normalise(&key.value).and_then(outside_git) {
+    match normalise(&key.value).and_then(outside_git) {
         Ok(path) => Some(Spanned::new(path, key.span)),
         Err(expected) => {
             let message = || format!("the export goes to `{}`; expected {expected}", excerpt(&key.value));

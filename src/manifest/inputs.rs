@@ -3,8 +3,9 @@
 use super::fields::{self, Fields};
 use super::problems::Problems;
 use super::tree::{Entry, Node, Spanned};
-use super::{InputEntry, names, paths};
-use crate::reference::Source;
+use super::{InputEntry, names};
+use crate::relative_path::normalise;
+use crate::source::Source;
 
 pub(super) fn read(section: Option<Entry>, problems: &mut Problems) -> Vec<InputEntry> {
     let fields = section.and_then(|entry| Fields::open(entry.node, "`inputs`", problems));
@@ -21,15 +22,20 @@ pub(super) fn read(section: Option<Entry>, problems: &mut Problems) -> Vec<Input
 fn source(node: &Node, name: &str, problems: &mut Problems) -> Option<Spanned<Source>> {
     let text = fields::text(node, &format!("the input `{name}`"), problems)?;
     let path = match Source::parse(&text.value) {
-        Source::File(path) if !path.contains("://") => path,
-        elsewhere => {
-            let help = "give the path of a file or folder in the project";
+        Ok(Source::File(path)) if !path.contains("://") => path,
+        Ok(source @ Source::PyPi(_)) => return Some(Spanned::new(source, text.span)),
+        Ok(elsewhere) => {
+            let help = "give the path of a file or folder in the project, or `pypi:package==version/path`";
             let message = || format!("`{elsewhere}` is no file; this version of pipe reads nothing else yet");
             problems.advise("manifest::unsupported", text.span, "", message, help);
             return None;
         }
+        Err(error) => {
+            problems.error("manifest::bad_source", text.span, "", || format!("the input `{name}`: {error}"));
+            return None;
+        }
     };
-    match paths::normalise(&path) {
+    match normalise(&path) {
         Ok(path) => Some(Spanned::new(Source::File(path), text.span)),
         Err(expected) => {
             let message = || format!("the input `{name}` is `{}`; expected {expected}", super::tree::excerpt(&path));

@@ -6,7 +6,8 @@
 
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, SourceText};
-use crate::reference::{Edge, Name, Source};
+use crate::reference::{Edge, Name};
+use crate::source::Source;
 
 mod exports;
 mod fields;
@@ -14,7 +15,6 @@ mod inputs;
 mod interpolate;
 mod names;
 mod params;
-pub(crate) mod paths;
 pub(crate) mod problems;
 mod schema;
 mod settings;

@@ -108,7 +108,7 @@ impl ModelConfig {
     /// # Errors
     /// As [`ModelConfig::read`].
     pub(crate) fn from_json(json: Map<String, Value>) -> Result<Self, ModelError> {
-        let mut fields = Fields { left: json.clone() };
+        let mut fields = Fields::new(json.clone());
         let model_type: String = fields.required("model_type", "a family name, such as `llama`")?;
         let family = families::read(&model_type, &mut fields)?;
         let config = Self::from_fields(model_type, family, &mut fields, json)?;
@@ -201,6 +201,21 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// All fields of a file.
+    pub(crate) const fn new(json: Map<String, Value>) -> Self {
+        Self { left: json }
+    }
+
+    /// A text, if the field is there.
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, ModelError> {
+        self.optional(name, "a text")
+    }
+
+    /// A number, if the field is there.
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<f64>, ModelError> {
+        self.optional(name, "a number")
+    }
+
     fn optional<T: serde::de::DeserializeOwned>(
         &mut self,
         name: &str,
@@ -248,7 +263,8 @@ impl Fields {
         }
     }
 
-    fn size(&mut self, name: &str) -> Result<usize, ModelError> {
+    /// A whole number that has to be there.
+    pub(crate) fn size(&mut self, name: &str) -> Result<usize, ModelError> {
         self.optional_size(name)?.ok_or_else(|| ModelError::field(name, "missing", "a whole number"))
     }
 
@@ -271,7 +287,8 @@ impl Fields {
             .ok_or_else(|| ModelError::field("dtype", name, "`float32`, `float16` or `bfloat16`"))
     }
 
-    fn finish(mut self) -> Result<(), ModelError> {
+    /// Nothing may be left that could change the numbers.
+    pub(crate) fn finish(mut self) -> Result<(), ModelError> {
         self.check_layer_types()?;
         for (name, accepted) in FIXED {
             if let Some(value) = self.left.remove(*name)

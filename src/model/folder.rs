@@ -50,6 +50,7 @@ pub(crate) fn open(path: &Path) -> Result<(ModelConfig, WeightFiles), ModelError
 /// The configuration is not supported, or the weights do not fit it.
 pub(crate) fn load(path: &Path, device: &Device) -> Result<Decoder, ModelError> {
     let (config, files) = open(path)?;
+    files.refuse_unreadable(|name| is_redundant(&config, name))?;
     let mut source = FileSource::new(&files, device);
     let model = Decoder::new(&config, &mut source)?;
     source.finish(|name| is_redundant(&config, name))?;

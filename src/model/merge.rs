@@ -32,6 +32,7 @@ pub fn merge(base: &Path, adapter: &Path, output: &Path) -> Result<MergeSummary,
     let adapter_config = AdapterConfig::read(adapter)?;
     let adapter = WeightFiles::open_file(&adapter.join("adapter_model.safetensors"))?;
     refuse_stray(&weights, &adapter)?;
+    weights.refuse_unreadable(|_| false)?;
     copy_all_but_weights(base, &config, config.dtype, output)?;
     let kept = weights.iter().filter(|view| !is_redundant(&config, view.name));
     // A tensor that is stored in blocks is written as the plain numbers it stands for.

@@ -6,7 +6,8 @@ use super::wire::Wiring;
 use crate::artifact::ArtifactKind;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::manifest::{ExportEntry, ExportWhen, Manifest, Problems};
-use crate::reference::{Name, Source};
+use crate::reference::Name;
+use crate::source::Source;
 
 /// An export by the numbers of the manifest.
 pub(super) struct DraftExport {

@@ -11,7 +11,22 @@ use crate::manifest::Problems;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     File,
+    /// A file that holds a whole model.
+    ModelFile,
     Folder,
+    /// Not here yet, so whatever fits.
+    Unknown,
+}
+
+impl Shape {
+    /// The shape of a file by its name.
+    pub(super) fn of_file(name: &str) -> Self {
+        if Path::new(name).extension().is_some_and(|extension| extension == "gguf") {
+            Self::ModelFile
+        } else {
+            Self::File
+        }
+    }
 }
 
 /// The project's folder, with its real path.
@@ -26,13 +41,13 @@ impl<'a> Root<'a> {
     }
 
     /// The path of something in the project.
-    pub(super) fn path(&self, relative: &str) -> PathBuf {
+    pub(super) fn path(&self, relative: &Path) -> PathBuf {
         self.folder.join(relative)
     }
 
     /// The shape of an input, unless something is wrong with it.
     pub(super) fn shape(&self, relative: &str, span: Span, name: &str, problems: &mut Problems) -> Option<Shape> {
-        let path = self.path(relative);
+        let path = self.path(Path::new(relative));
         let metadata = match path.metadata() {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -47,7 +62,7 @@ impl<'a> Root<'a> {
         if metadata.is_dir() {
             Some(Shape::Folder)
         } else if metadata.is_file() {
-            Some(Shape::File)
+            Some(Shape::of_file(relative))
         } else {
             let message = || format!("the input `{name}` is `{relative}`, which is neither a file nor a folder");
             problems.error("manifest::unreadable_input", span, "", message);
@@ -80,7 +95,7 @@ impl<'a> Root<'a> {
     fn nearest_file(&self, relative: &str) -> Option<String> {
         const MOST: usize = 1_000;
         let (folder, file) = relative.rsplit_once('/').unwrap_or(("", relative));
-        let entries = self.path(folder).read_dir().ok()?;
+        let entries = self.path(Path::new(folder)).read_dir().ok()?;
         let mut names: Vec<String> =
             entries.take(MOST).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort_unstable();

@@ -11,7 +11,8 @@ use crate::device::DeviceSpec;
 use crate::diagnostic::{Diagnostic, SourceText, Span};
 use crate::digest::{Digest, PlanId};
 use crate::manifest::Manifest;
-use crate::reference::{Name, Source};
+use crate::reference::Name;
+use crate::source::Source;
 use crate::stage::{Stage, StageConfig};
 
 mod assemble;
@@ -30,6 +31,9 @@ pub use crate::manifest::ExportWhen;
 
 use ground::Ground;
 
+/// The code of the only diagnostic that a manifest without mistakes can have: a source was not fetched yet.
+pub const NOT_FETCHED: &str = "source::not_fetched";
+
 /// All that planning needs besides a manifest.
 #[derive(Clone, Copy)]
 pub struct Planner<'a> {
@@ -37,7 +41,10 @@ pub struct Planner<'a> {
     pub kinds: &'a [&'static dyn Stage],
     /// The project's folder, which paths are relative to and may not leave.
     pub project: &'a Path,
-    /// The digest of the file or folder at a path relative to the project. Called last, once nothing else is wrong.
+    /// Where a source outside of the project lies on this machine; `None` when it was not fetched.
+    pub fetched: &'a dyn Fn(&Source) -> Option<PathBuf>,
+    /// The digest of the file or folder at a path, relative to the project or absolute. Called last, once nothing else is
+    /// wrong.
     pub digest: &'a dyn Fn(&Path) -> io::Result<Content>,
 }
 
@@ -47,7 +54,7 @@ impl Planner<'_> {
     /// # Errors
     /// All diagnostics, those of reading the manifest among them, in the order of the text.
     pub fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<Diagnostic>> {
-        plan_on(manifest, self.kinds, &Ground::project(self.project, self.digest))
+        plan_on(manifest, self.kinds, &Ground::project(self.project, self.fetched, self.digest))
     }
 
     /// Plans what a manifest says about inputs whose contents are recorded, by name; reads no file.

@@ -47,6 +47,11 @@ pub(super) struct Wiring<'m> {
     pub edges: Vec<(usize, usize, Span)>,
 }
 
+/// The first kind that a port takes and that is of some sort.
+fn accepted(port: &InputPort, sort: impl Fn(ArtifactKind) -> bool) -> Option<ArtifactKind> {
+    port.accepts.iter().copied().find(|kind| sort(*kind))
+}
+
 /// What a reference turned out to be.
 enum Target {
     Input(usize),
@@ -131,8 +136,11 @@ impl<'m> Wiring<'m> {
             Target::Input(input) => {
                 let shape = self.shapes[input]?;
                 let kind = match shape {
-                    Shape::File => port.accepts.iter().copied().find(|kind| *kind == ArtifactKind::File),
-                    Shape::Folder => port.accepts.iter().copied().find(|kind| kind.is_folder()),
+                    Shape::File => accepted(port, |kind| kind == ArtifactKind::File),
+                    Shape::Folder => accepted(port, ArtifactKind::is_folder),
+                    Shape::ModelFile => accepted(port, |kind| kind == ArtifactKind::Model)
+                        .or_else(|| accepted(port, |kind| kind == ArtifactKind::File)),
+                    Shape::Unknown => accepted(port, |kind| kind.is_folder() || kind == ArtifactKind::File),
                 };
                 if kind.is_none() {
                     self.report_shape(reader, edge, port, shape, problems);

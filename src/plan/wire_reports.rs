@@ -82,7 +82,9 @@ impl Wiring<'_> {
     ) {
         let found = match shape {
             Shape::File => "file",
+            Shape::ModelFile => "model file",
             Shape::Folder => "folder",
+            Shape::Unknown => "source",
         };
         problems.add(|source| {
             let diagnostic =

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
 use super::tokenizer_of::tokenizer_of;
+use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
 use crate::model;
 use crate::stage::{Numerics, Outcome, StageContext, StageError, StageKind};
 

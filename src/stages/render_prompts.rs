@@ -159,8 +159,9 @@ impl StageKind for RenderPrompts {
 
     fn run(config: &RenderSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let template = context.optional_input("template").map(|input| read_template(&input.path)).transpose()?;
-        let renderer = Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), config.options())
-            .map_err(StageError::failed)?;
+        let renderer =
+            Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), config.options())
+                .map_err(StageError::failed)?;
         let path = context.output("prompts");
         let mut output = BufWriter::new(File::create(&path).map_err(|error| StageError::io(&path, &error))?);
         let mut run =

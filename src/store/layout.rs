@@ -181,6 +181,8 @@ fn check_unused(root: &Path) -> Result<(), StoreError> {
         let ours = name.starts_with("CACHEDIR.TAG")
             || name.starts_with("version")
             || name.starts_with('.')
+            // Models may be fetched into the cache before anything is stored.
+            || name == "sources"
             || name == "lost+found";
         if !ours {
             return Err(StoreError::NotAStore { path: root.to_owned(), found: name.into_owned() });

@@ -13,6 +13,7 @@
 //! claims/<key>             kernel locks: who is making which result
 //! tmp/<session>/           drafts and sandboxes of a live process
 //! roots/ trash/ quarantine/
+//! sources/                 fetched models: `crate::sources` looks after them
 //! ```
 //!
 //! # How the engine uses it

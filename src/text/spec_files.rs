@@ -47,7 +47,8 @@ struct PreTokenizer {
 }
 
 const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN_2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN_2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 const GPT_2: PreTokenizer = PreTokenizer {
     names: &["default", "gpt-2"],
@@ -84,12 +85,8 @@ pub(super) fn files(spec: &TokenizerSpec) -> Result<BTreeMap<&'static str, Vec<u
 }
 
 fn roles(spec: &TokenizerSpec) -> Map<String, Value> {
-    let roles = [
-        ("bos_token", spec.bos),
-        ("eos_token", spec.eos),
-        ("pad_token", spec.padding),
-        ("unk_token", spec.unknown),
-    ];
+    let roles =
+        [("bos_token", spec.bos), ("eos_token", spec.eos), ("pad_token", spec.padding), ("unk_token", spec.unknown)];
     roles.into_iter().filter_map(|(role, id)| Some((role.to_owned(), json!(token(spec, id?)?)))).collect()
 }
 
@@ -150,13 +147,13 @@ fn byte_level(vocabulary: Map<String, Value>, merges: &[String], name: &str) -> 
         return Err(BadSpec::PreTokenizer { found: name.to_owned(), expected: names.join(", ") });
     };
     let pair = |(at, merge): (usize, &String)| match merge.split_once(' ') {
-        Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => Ok(json!([left, right])),
+        Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
+            Ok(json!([left, right]))
+        }
         _ => Err(BadSpec::Merge { at, found: merge.clone() }),
     };
     let merges: Vec<Value> = merges.iter().enumerate().map(pair).collect::<Result<_, _>>()?;
-    let byte_level = |use_regex: bool| {
-        json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex })
-    };
+    let byte_level = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
     let steps = match (rules.single_digits, rules.expression) {
         (true, _) => vec![json!({ "type": "Digits", "individual_digits": true }), byte_level(true)],
         (false, Some(expression)) => {
@@ -183,7 +180,7 @@ struct BpeOptions<'a> {
 }
 
 fn bpe(vocabulary: Map<String, Value>, merges: Vec<Value>, options: &BpeOptions) -> Value {
-    json!({
+    let mut model = json!({
         "type": "BPE",
         "dropout": null,
         "unk_token": options.unknown,
@@ -192,9 +189,11 @@ fn bpe(vocabulary: Map<String, Value>, merges: Vec<Value>, options: &BpeOptions)
         "fuse_unk": options.unknown.is_some(),
         "byte_fallback": options.byte_fallback,
         "ignore_merges": options.ignore_merges,
-        "vocab": vocabulary,
-        "merges": merges,
-    })
+    });
+    // Put in afterwards: the macro would copy them.
+    model["vocab"] = Value::Object(vocabulary);
+    model["merges"] = Value::Array(merges);
+    model
 }
 
 /// As transformers' `LlamaConverter` writes a SentencePiece model.
@@ -227,8 +226,7 @@ fn merges_of(spec: &TokenizerSpec, vocabulary: &Map<String, Value>, scores: &[f6
     let mut merges = Vec::new();
     for (token, score) in spec.tokens.iter().zip(scores) {
         let cuts = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
-        let mut pairs: Vec<_> =
-            cuts.filter_map(|(left, right)| Some((id(left)?, id(right)?, left, right))).collect();
+        let mut pairs: Vec<_> = cuts.filter_map(|(left, right)| Some((id(left)?, id(right)?, left, right))).collect();
         pairs.sort_unstable_by_key(|(left, right, ..)| (*left, *right));
         merges.extend(pairs.into_iter().map(|(_, _, left, right)| (*score, left, right)));
     }

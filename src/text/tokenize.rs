@@ -140,6 +140,23 @@ impl Tokenizer {
         Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 
+    /// The ids of a text with special tokens around it, at most so many: what is too long loses its end, as
+    /// sentence-transformers cuts it, and keeps the special tokens.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Failed`].
+    pub fn encode_cut(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>, TokenizerError> {
+        let failed = |error: tokenizers::Error| TokenizerError::Failed(error.to_string());
+        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let processor = self.inner.get_post_processor();
+        let around = processor.map_or(0, |processor| processor.added_tokens(false));
+        encoding.truncate(max_tokens.saturating_sub(around), 0, tokenizers::TruncationDirection::Right);
+        if let Some(processor) = processor {
+            encoding = processor.process(encoding, None, true).map_err(failed)?;
+        }
+        Ok(encoding.get_ids().to_vec())
+    }
+
     /// The text of some ids.
     ///
     /// # Errors

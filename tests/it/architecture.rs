@@ -11,6 +11,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("reference", 0),
     ("device", 0),
     ("tokenizer_spec", 0),
+    ("source", 0),
+    ("relative_path", 0),
     ("text", 10),
     ("sources", 10),
     ("store", 10),
@@ -38,6 +40,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["manifest"]),
     ("petgraph", &["plan"]),
     ("clap", &["cli"]),
+    ("zip", &["sources"]),
+    ("sha2", &["sources"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["report"]),
 ];

@@ -1,4 +1,4 @@
-//! Real weights against transformers: SmolLM2-135M-Instruct as GGUF.
+//! Real weights against the reference implementations: SmolLM2-135M-Instruct as GGUF, all-MiniLM-L6-v2.
 //!
 //! The weights are too large for the repository. `PIPE_TEST_MODELS` names a folder that holds them (`.ci/run` fetches
 //! them); without it these tests say that they were skipped.
@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use pipe::device::DeviceSpec;
-use pipe::model::{CausalLm, GenerateOptions, tokenizer_spec};
+use pipe::model::{CausalLm, Encoder, GenerateOptions, tokenizer_spec};
 use pipe::text::chat_template::ChatTemplate;
 use pipe::text::tokenize::Tokenizer;
 use pipe::text::tokenizer_folder::TokenizerFolder;
@@ -17,6 +17,7 @@ use crate::model::fixtures::{difference, golden, ids, json, tensor};
 const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /// A model of the folder, unless there is none.
+#[expect(clippy::print_stderr, reason = "a test that can not run says so")]
 pub fn real_model(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os("PIPE_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
     let found = found.filter(|path| path.exists());
@@ -69,5 +70,29 @@ fn smollm2_computes_as_transformers_does() {
         let found = model.generate(&[row], &options, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
         let without_stop = greedy.strip_suffix(&[2]).unwrap_or(&greedy);
         assert_eq!(found[0].ids, without_stop, "prompt {prompt}");
+    }
+}
+
+#[test]
+fn minilm_embeds_as_sentence_transformers_does() {
+    let Some(folder) = real_model("all-MiniLM-L6-v2") else { return };
+    let case = json(&golden("minilm/sentences.json"));
+    let encoder = Encoder::load(&folder).unwrap();
+    assert_eq!(encoder.max_tokens() as u64, case["max_seq_length"].as_u64().unwrap());
+    let tokenizer = Tokenizer::load(&folder.as_path().into()).unwrap();
+    let ids: Vec<Vec<u32>> = serde_json::from_value(case["input_ids"].clone()).unwrap();
+    let sentences: Vec<String> = serde_json::from_value(case["sentences"].clone()).unwrap();
+    for (sentence, ids) in sentences.iter().zip(&ids) {
+        let found = tokenizer.encode_cut(sentence, encoder.max_tokens()).unwrap();
+        assert_eq!(&found, ids, "{sentence:?}");
+    }
+    let expected = tensor(&golden("minilm/expected.safetensors"), "embeddings_normalized");
+    let together = encoder.embed(&ids).unwrap();
+    for (row, (embedding, expected)) in together.iter().zip(expected.chunks_exact(384)).enumerate() {
+        let cosine: f64 = embedding.iter().zip(expected).map(|(found, expected)| f64::from(*found) * expected).sum();
+        assert!(cosine >= 0.999_999, "{:?}: cosine {cosine}", sentences[row]);
+        let alone = encoder.embed(&ids[row..=row]).unwrap();
+        let off = difference(alone[0].iter().copied().map(f64::from), embedding.iter().copied().map(f64::from));
+        assert!(off < 1e-6, "{:?}: {off} from being embedded with others", sentences[row]);
     }
 }

@@ -3,6 +3,7 @@
 //! All of them are the decoder of `decoder.rs`; a family only says which of its parts are there. To add one: a file here
 //! and a line in [`FAMILIES`].
 
+pub(crate) mod bert;
 mod llama;
 mod mistral;
 mod qwen2;

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::metadata::{Metadata, Value};
+use super::metadata::{Metadata, Value, required};
 use super::reader::Header;
 use crate::model::config::ModelConfig;
 use crate::model::error::ModelError;
@@ -43,7 +43,7 @@ const OTHERS: [&str; 6] = [
 /// See [`super::Gguf::config`].
 pub(super) fn config(header: &Header) -> Result<ModelConfig, ModelError> {
     let metadata = &header.metadata;
-    let found = metadata.required("general.architecture", metadata.text("general.architecture")?)?;
+    let found = required("general.architecture", metadata.text("general.architecture")?)?;
     let Some((_, model_type, class)) = ARCHITECTURES.iter().find(|(name, ..)| *name == found) else {
         let names: Vec<String> = ARCHITECTURES.iter().map(|(name, ..)| format!("`{name}`")).collect();
         let expected = format!("one of {}", names.join(", "));

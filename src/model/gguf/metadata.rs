@@ -53,22 +53,25 @@ impl Metadata {
     }
 
     pub(crate) fn texts(&self, key: &str) -> Result<Option<&[String]>, ModelError> {
-        self.typed(key, "a list of texts", |value| if let Value::Texts(texts) = value { Some(texts.as_slice()) } else { None })
+        self.typed(
+            key,
+            "a list of texts",
+            |value| if let Value::Texts(texts) = value { Some(texts.as_slice()) } else { None },
+        )
     }
 
     pub(crate) fn integers(&self, key: &str) -> Result<Option<&[i64]>, ModelError> {
-        let pick = |value| if let &Value::Integers(ref list) = value { Some(list.as_slice()) } else { None };
-        self.typed(key, "a list of whole numbers", pick)
+        self.typed(key, "a list of whole numbers", |value| match value {
+            Value::Integers(list) => Some(list.as_slice()),
+            _ => None,
+        })
     }
 
     pub(crate) fn floats(&self, key: &str) -> Result<Option<&[f64]>, ModelError> {
-        let pick = |value| if let &Value::Floats(ref list) = value { Some(list.as_slice()) } else { None };
-        self.typed(key, "a list of numbers", pick)
-    }
-
-    /// What has to be there.
-    pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, ModelError> {
-        value.ok_or_else(|| ModelError::field(key, "missing", "a value in the metadata of the GGUF file"))
+        self.typed(key, "a list of numbers", |value| match value {
+            Value::Floats(list) => Some(list.as_slice()),
+            _ => None,
+        })
     }
 
     fn typed<'a, T>(
@@ -78,12 +81,15 @@ impl Metadata {
         pick: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, ModelError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        match pick(value) {
-            Some(picked) => Ok(Some(picked)),
-            None => {
-                let found: String = format!("{value:?}").chars().take(60).collect();
-                Err(ModelError::field(key, found, expected))
-            }
+        if let Some(picked) = pick(value) {
+            return Ok(Some(picked));
         }
+        let found: String = format!("{value:?}").chars().take(60).collect();
+        Err(ModelError::field(key, found, expected))
     }
+}
+
+/// The value of a key that has to be there.
+pub(crate) fn required<T>(key: &str, value: Option<T>) -> Result<T, ModelError> {
+    value.ok_or_else(|| ModelError::field(key, "missing", "a value in the metadata of the GGUF file"))
 }

@@ -58,7 +58,9 @@ fn header(cursor: &mut Cursor) -> Result<Header, String> {
     match cursor.u32()? {
         2 | 3 => {}
         1 => return Err("GGUF version is `1`; expected 2 or 3".into()),
-        version if version.swap_bytes() <= 3 => return Err("it is a big-endian GGUF; expected a little-endian one".into()),
+        version if version.swap_bytes() <= 3 => {
+            return Err("it is a big-endian GGUF; expected a little-endian one".into());
+        }
         version => return Err(format!("GGUF version is `{version}`; expected 2 or 3")),
     }
     let tensors = cursor.count("tensors", 24)?;
@@ -108,9 +110,14 @@ fn place(
     let mut tensors = BTreeMap::new();
     for (name, shape, code, offset) in infos {
         let format = StoredFormat::from_code(code).ok_or_else(|| {
-            format!("tensor `{name}` has the type `{}`; expected one of {}", StoredFormat::describe(code), StoredFormat::names())
+            format!(
+                "tensor `{name}` has the type `{}`; expected one of {}",
+                StoredFormat::describe(code),
+                StoredFormat::names()
+            )
         })?;
-        let shape: Vec<usize> = shape.iter().filter_map(|width| usize::try_from(*width).ok().filter(|width| *width > 0)).collect();
+        let shape: Vec<usize> =
+            shape.iter().filter_map(|width| usize::try_from(*width).ok().filter(|width| *width > 0)).collect();
         let bytes = format.size_bytes(&shape).ok_or_else(|| {
             format!("tensor `{name}` has the shape `{shape:?}`, which `{}` can't hold", format.name())
         })?;

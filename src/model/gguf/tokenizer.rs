@@ -1,26 +1,26 @@
 //! The tokenizer in the metadata of a GGUF file, as plain data.
 
-use super::metadata::Metadata;
+use super::metadata::{Metadata, required};
 use crate::model::error::ModelError;
 use crate::tokenizer_spec::{Algorithm, TokenKind, TokenizerSpec};
 
 /// See [`super::Gguf::tokenizer`].
 pub(super) fn tokenizer(metadata: &Metadata) -> Result<TokenizerSpec, ModelError> {
     let key = |name: &str| format!("tokenizer.ggml.{name}");
-    let tokens = metadata.required("tokenizer.ggml.tokens", metadata.texts(&key("tokens"))?)?;
+    let tokens = required("tokenizer.ggml.tokens", metadata.texts(&key("tokens"))?)?;
     let kinds = match metadata.integers(&key("token_type"))? {
         None => vec![TokenKind::Normal; tokens.len()],
         Some(codes) => codes.iter().map(|code| kind(*code)).collect::<Result<_, _>>()?,
     };
     same_length("token_type", kinds.len(), tokens.len())?;
-    let algorithm = match metadata.required("tokenizer.ggml.model", metadata.text(&key("model"))?)? {
+    let algorithm = match required("tokenizer.ggml.model", metadata.text(&key("model"))?)? {
         "gpt2" => {
-            let merges = metadata.required("tokenizer.ggml.merges", metadata.texts(&key("merges"))?)?;
+            let merges = required("tokenizer.ggml.merges", metadata.texts(&key("merges"))?)?;
             let pre_tokenizer = metadata.text(&key("pre"))?.unwrap_or("default").to_owned();
             Algorithm::ByteLevelBpe { merges: merges.to_vec(), pre_tokenizer }
         }
         "llama" => {
-            let scores = metadata.required("tokenizer.ggml.scores", metadata.floats(&key("scores"))?)?.to_vec();
+            let scores = required("tokenizer.ggml.scores", metadata.floats(&key("scores"))?)?.to_vec();
             same_length("scores", scores.len(), tokens.len())?;
             let adds_space = metadata.flag(&key("add_space_prefix"))?.unwrap_or(true);
             Algorithm::SentencePiece { scores, adds_space }
@@ -85,5 +85,9 @@ fn same_length(name: &str, found: usize, tokens: usize) -> Result<(), ModelError
     if found == tokens {
         return Ok(());
     }
-    Err(ModelError::field(format!("tokenizer.ggml.{name}"), format!("{found} values"), format!("one a token, `{tokens}`")))
+    Err(ModelError::field(
+        format!("tokenizer.ggml.{name}"),
+        format!("{found} values"),
+        format!("one a token, `{tokens}`"),
+    ))
 }

@@ -37,6 +37,9 @@ const CODES: [(u32, StoredFormat); 11] = [
     (30, StoredFormat::Float(FloatFormat::BF16)),
 ];
 
+/// Enough that the work outweighs handing it out.
+const BLOCKS_PER_TASK: usize = 256;
+
 /// The names of types that exist but can't be read, for messages.
 const UNSUPPORTED: [(u32, &str); 12] = [
     (9, "Q8_1"),
@@ -61,7 +64,10 @@ impl StoredFormat {
 
     /// The name of a code, known or not.
     pub(crate) fn describe(code: u32) -> String {
-        UNSUPPORTED.iter().find(|(known, _)| *known == code).map_or_else(|| code.to_string(), |(_, name)| (*name).into())
+        UNSUPPORTED
+            .iter()
+            .find(|(known, _)| *known == code)
+            .map_or_else(|| code.to_string(), |(_, name)| (*name).into())
     }
 
     /// Every type that can be read, for messages.
@@ -127,11 +133,13 @@ impl StoredFormat {
         let (numbers, bytes) = self.block();
         assert!(stored.len().is_multiple_of(bytes), "a tensor is whole blocks");
         let mut out = vec![0.0; stored.len() / bytes * numbers];
-        // Enough blocks a task that the work outweighs handing it out.
-        const BLOCKS: usize = 256;
-        out.par_chunks_mut(numbers * BLOCKS).zip(stored.par_chunks(bytes * BLOCKS)).for_each(|(out, stored)| {
-            out.chunks_exact_mut(numbers).zip(stored.chunks_exact(bytes)).for_each(|(out, stored)| block(stored, out));
-        });
+        out.par_chunks_mut(numbers * BLOCKS_PER_TASK).zip(stored.par_chunks(bytes * BLOCKS_PER_TASK)).for_each(
+            |(out, stored)| {
+                out.chunks_exact_mut(numbers)
+                    .zip(stored.chunks_exact(bytes))
+                    .for_each(|(out, stored)| block(stored, out));
+            },
+        );
         out
     }
 }
@@ -232,5 +240,30 @@ fn q6_k(stored: &[u8], out: &mut [f32]) {
         let quant = f32::from((low | high << 4).cast_signed() - 32);
         let factor = scale * f32::from(scales[at / 16].cast_signed());
         *number = factor * quant;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &serde_json::Value) -> Vec<u8> {
+        let hex = hex.as_str().unwrap();
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_type_gives_the_numbers_of_the_gguf_package_bit_for_bit() {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/blocks.json");
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+        let mut seen = 0;
+        for (_, format) in CODES.iter().filter(|(_, format)| !matches!(format, StoredFormat::Float(_))) {
+            let case = &golden[format.name()];
+            let found: Vec<u8> =
+                format.decode(&bytes(&case["stored"])).into_iter().flat_map(f32::to_le_bytes).collect();
+            assert!(found == bytes(&case["numbers"]), "{}", format.name());
+            seen += 1;
+        }
+        assert_eq!(seen, 8);
     }
 }

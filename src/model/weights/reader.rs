@@ -80,6 +80,8 @@ pub(crate) struct WeightFiles {
     path: PathBuf,
     files: Vec<Mmap>,
     tensors: BTreeMap<String, Entry>,
+    /// Tensors of number formats that no model needs, such as the position ids of BERT: name, format and shape.
+    unreadable: BTreeMap<String, (String, Vec<usize>)>,
 }
 
 /// Where a tensor lies and how it is stored.
@@ -125,7 +127,7 @@ impl WeightFiles {
         let mut shards: Vec<&String> = index.weight_map.values().collect();
         shards.sort_unstable();
         shards.dedup();
-        let mut files = Self { path: folder.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
+        let mut files = Self::empty(folder);
         for shard in shards {
             if Path::new(shard).file_name().is_none_or(|name| name != shard.as_str()) {
                 let reason = format!("shard `{shard}` is not a plain file name");
@@ -133,7 +135,7 @@ impl WeightFiles {
             }
             files.map_file(&folder.join(shard))?;
         }
-        if let Some(name) = index.weight_map.keys().find(|name| !files.tensors.contains_key(*name)) {
+        if let Some(name) = index.weight_map.keys().find(|name| !files.holds(name)) {
             let reason = format!("tensor `{name}` of the index is in no shard");
             return Err(ModelError::MalformedWeights { path: index_path, reason });
         }
@@ -145,14 +147,19 @@ impl WeightFiles {
     /// # Errors
     /// The file is missing or malformed.
     pub(crate) fn open_file(path: &Path) -> Result<Self, ModelError> {
-        let mut files = Self { path: path.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
+        let mut files = Self::empty(path);
         files.map_file(path)?;
         Ok(files)
     }
 
+    fn empty(path: &Path) -> Self {
+        let (tensors, unreadable) = (BTreeMap::new(), BTreeMap::new());
+        Self { path: path.to_path_buf(), files: Vec::new(), tensors, unreadable }
+    }
+
     /// The tensors of one file that another reader has found; each must lie inside the file.
     pub(crate) fn from_map(path: &Path, map: Mmap, tensors: BTreeMap<String, Entry>) -> Self {
-        Self { path: path.to_path_buf(), files: vec![map], tensors }
+        Self { files: vec![map], tensors, ..Self::empty(path) }
     }
 
     fn map_file(&mut self, path: &Path) -> Result<(), ModelError> {
@@ -162,11 +169,10 @@ impl WeightFiles {
             SafeTensors::read_metadata(&map).map_err(|error| malformed(error.to_string()))?;
         let data_start = size_of::<u64>() + header_bytes;
         for (name, info) in metadata.tensors() {
-            let format = FloatFormat::from_safetensors(info.dtype).ok_or_else(|| ModelError::TensorDtype {
-                tensor: name.clone(),
-                shape: info.shape.clone(),
-                found: info.dtype.to_string(),
-            })?;
+            let Some(format) = FloatFormat::from_safetensors(info.dtype) else {
+                self.unreadable.insert(name.clone(), (info.dtype.to_string(), info.shape.clone()));
+                continue;
+            };
             let (start, end) = (data_start + info.data_offsets.0, data_start + info.data_offsets.1);
             let format = StoredFormat::Float(format);
             let (file, twist, shape) = (self.files.len(), Twist::None, info.shape.clone());
@@ -199,15 +205,36 @@ impl WeightFiles {
     /// # Errors
     /// It is missing or has another shape.
     pub(crate) fn expect(&self, name: &str, shape: &[usize]) -> Result<WeightView<'_>, ModelError> {
-        let view = self.get(name).ok_or_else(|| ModelError::MissingTensor {
-            tensor: name.to_owned(),
-            expected: shape.to_vec(),
-            path: self.path.clone(),
+        let view = self.get(name).ok_or_else(|| {
+            self.unreadable(name).unwrap_or_else(|| ModelError::MissingTensor {
+                tensor: name.to_owned(),
+                expected: shape.to_vec(),
+                path: self.path.clone(),
+            })
         })?;
         if view.shape == shape {
             return Ok(view);
         }
         Err(ModelError::Shape { tensor: name.to_owned(), found: view.shape.to_vec(), expected: shape.to_vec() })
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.tensors.contains_key(name) || self.unreadable.contains_key(name)
+    }
+
+    /// Why a tensor can't be read, if it is there.
+    fn unreadable(&self, name: &str) -> Option<ModelError> {
+        let (found, shape) = self.unreadable.get(name)?;
+        Some(ModelError::TensorDtype { tensor: name.to_owned(), shape: shape.clone(), found: found.clone() })
+    }
+
+    /// Checks that every tensor that is not `ignored` is stored in a number format that can be read.
+    ///
+    /// # Errors
+    /// [`ModelError::TensorDtype`].
+    pub(crate) fn refuse_unreadable(&self, ignored: impl Fn(&str) -> bool) -> Result<(), ModelError> {
+        let name = self.unreadable.keys().find(|name| !ignored(name));
+        name.and_then(|name| self.unreadable(name)).map_or(Ok(()), Err)
     }
 
     fn view<'a>(&'a self, name: &'a str, entry: &'a Entry) -> WeightView<'a> {

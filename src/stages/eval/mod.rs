@@ -3,6 +3,7 @@
 //! Decoding is greedy; only new tokens are read, without the stop token. The report holds no timings: how fast it went
 //! is an event of the run.
 
+mod judge;
 mod question;
 mod scoring;
 mod settings;
@@ -21,6 +22,7 @@ use crate::text::eval_rows::{EvalRow, read_eval_rows};
 use crate::text::prompts::{LoadError, RenderError, RenderOptions, Renderer};
 
 use super::tokenizer_of::tokenizer_of;
+use judge::Judge;
 use scoring::Answer;
 pub use settings::EvalSettings;
 
@@ -61,6 +63,13 @@ impl StageKind for Eval {
             projection: Projection::Whole,
             about: "A chat template instead of the model's own.",
         },
+        InputPort {
+            name: "encoder",
+            accepts: &[ArtifactKind::Model],
+            arity: Arity::Optional,
+            projection: Projection::Whole,
+            about: "A BERT-type encoder of sentences, for `semantic@τ`.",
+        },
     ];
     const OUTPUTS: &'static [OutputPort] = &[OutputPort {
         name: "report",
@@ -89,12 +98,14 @@ impl StageKind for Eval {
         let data = context.input("data");
         let mut rows = read_eval_rows(&data.path, &data.label).map_err(StageError::Data)?;
         rows.truncate(config.max_examples.unwrap_or(usize::MAX));
+        let encoder = context.optional_input("encoder").map(|input| input.path.as_path());
+        let judge = Judge::new(&config.metrics, &config.normalize, encoder)?;
         let renderer = load_renderer(config, context)?;
         let prompts = prompts(config, context, &renderer, &rows)?;
         let generations = generate(config, context, &renderer, &prompts)?;
         let answers = generations.iter().map(|one| answer(&renderer, one)).collect::<Result<_, _>>()?;
         let style = renderer.style().map(|style| style.to_string()).unwrap_or_default();
-        let report = scoring::report(config, style, &rows, answers);
+        let report = scoring::report(config, &judge, style, &rows, answers)?;
         if config.print_outputs {
             print(&report, context);
         }
@@ -112,12 +123,14 @@ fn load_renderer(config: &EvalSettings, context: &StageContext<'_>) -> Result<Re
     };
     let options =
         RenderOptions { tool_mode: config.tool_mode, template: config.template(), ..RenderOptions::default() };
-    Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), options).map_err(|error| match error {
-        LoadError::Unusable(_) => {
-            let diagnostic = Diagnostic::error("eval::template", error.to_string());
-            StageError::Data(vec![diagnostic.help("wire a chat template that shows everything into `template`")])
+    Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), options).map_err(|error| {
+        match error {
+            LoadError::Unusable(_) => {
+                let diagnostic = Diagnostic::error("eval::template", error.to_string());
+                StageError::Data(vec![diagnostic.help("wire a chat template that shows everything into `template`")])
+            }
+            other => StageError::failed(other),
         }
-        other => StageError::failed(other),
     })
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::judge::Judge;
 use super::settings::EvalSettings;
+use crate::stage::StageError;
 use crate::text::baselines::{Baselines, ContextRow};
 use crate::text::eval_report::{EvalReport, Example, ExampleIds, ReportSettings, StopReason};
 use crate::text::eval_rows::EvalRow;
-use crate::text::metrics::{self, best_score};
 
 /// What a model said to one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +21,20 @@ pub(super) struct Answer {
 }
 
 /// The report of some rows and the answers to them. `style` says how conversations were shown.
-pub(super) fn report(settings: &EvalSettings, style: String, rows: &[EvalRow], answers: Vec<Answer>) -> EvalReport {
+///
+/// # Errors
+/// The judge fails.
+pub(super) fn report(
+    settings: &EvalSettings,
+    judge: &Judge,
+    style: String,
+    rows: &[EvalRow],
+    answers: Vec<Answer>,
+) -> Result<EvalReport, StageError> {
     assert_eq!(rows.len(), answers.len(), "each row has its answer");
     let mut ids = ExampleIds::default();
-    let examples = rows.iter().zip(answers).map(|(row, answer)| example(settings, &mut ids, row, answer)).collect();
+    let examples = rows.iter().zip(answers).map(|(row, answer)| example(judge, &mut ids, row, answer));
+    let examples = examples.collect::<Result<_, _>>()?;
     let with_context: Vec<ContextRow<'_>> = rows
         .iter()
         .filter_map(|row| {
@@ -39,17 +50,14 @@ pub(super) fn report(settings: &EvalSettings, style: String, rows: &[EvalRow], a
         metrics: settings.metrics.clone(),
         normalize: settings.normalize.clone(),
     };
-    EvalReport::new(settings, baselines, examples)
+    Ok(EvalReport::new(settings, baselines, examples))
 }
 
-fn example(settings: &EvalSettings, ids: &mut ExampleIds, row: &EvalRow, answer: Answer) -> Example {
-    let scores = settings.metrics.iter().map(|name| {
-        let metric = metrics::find(name).expect("checked settings name known metrics");
-        let answers = std::iter::once(row.expected.as_str()).chain(row.accept.iter().map(String::as_str));
-        (name.clone(), best_score(metric, &settings.normalize, &answer.text, answers))
-    });
-    let scores: BTreeMap<String, f64> = scores.collect();
-    Example {
+fn example(judge: &Judge, ids: &mut ExampleIds, row: &EvalRow, answer: Answer) -> Result<Example, StageError> {
+    let answers: Vec<&str> =
+        std::iter::once(row.expected.as_str()).chain(row.accept.iter().map(String::as_str)).collect();
+    let scores: BTreeMap<String, f64> = judge.scores(&answer.text, &answers)?.into_iter().collect();
+    Ok(Example {
         id: ids.next(&row.query, row.context.as_deref(), &row.expected, &row.accept),
         query: row.query.clone(),
         expected: row.expected.clone(),
@@ -60,7 +68,7 @@ fn example(settings: &EvalSettings, ids: &mut ExampleIds, row: &EvalRow, answer:
         new_tokens: answer.new_tokens,
         stop_reason: answer.stop_reason,
         scores,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -91,7 +99,9 @@ mod tests {
             row(None, "yes", &[]),
         ];
         let answers = vec![answer(" 18%"), answer("30 euros"), answer("yes, it is"), answer("no")];
-        let report = report(&EvalSettings::default(), "native mode".to_owned(), &rows, answers);
+        let settings = EvalSettings::default();
+        let judge = Judge::new(&settings.metrics, &settings.normalize, None).expect("no encoder is needed");
+        let report = report(&settings, &judge, "native mode".to_owned(), &rows, answers).expect("a report");
         assert_eq!(report.metrics["exact"].value, Some(0.5));
         assert_eq!(report.metrics["contains"].value, Some(0.75));
         assert_eq!(report.slices[&Slice::WithContext]["exact"].value, Some(1.0));

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::diagnostic::nearest;
 use crate::stage::ConfigIssue;
 use crate::text::chat_template::{Clock, TemplateOptions};
 use crate::text::eval_report::ContextAs;
@@ -102,9 +101,8 @@ fn check_metrics(settings: &EvalSettings, issues: &mut Vec<ConfigIssue>) {
         issues.push(ConfigIssue::invalid("metrics", "metrics is empty; expected at least one"));
     }
     for (index, name) in settings.metrics.iter().enumerate() {
-        let message = if metrics::find(name).is_none() {
-            let known = metrics::names().collect::<Vec<_>>().join("`, `");
-            format!("metric is `{name}`; expected one of `{known}`")
+        let message = if !metrics::is_known(name) {
+            format!("metric is `{name}`; expected {}", metrics::expected())
         } else if settings.metrics[..index].contains(name) {
             format!("metric `{name}` is named twice; expected it once")
         } else {
@@ -112,8 +110,7 @@ fn check_metrics(settings: &EvalSettings, issues: &mut Vec<ConfigIssue>) {
         };
         let mut issue = ConfigIssue::invalid("metrics", message);
         issue.path.push(index.to_string());
-        issue.help =
-            nearest(name, metrics::names()).filter(|near| near != name).map(|near| format!("did you mean `{near}`?"));
+        issue.help = metrics::hint(name).filter(|_| !metrics::is_known(name));
         issues.push(issue);
     }
 }

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::nearest;
 use crate::stage::ConfigIssue;
 use crate::text::eval_report::Slice;
 use crate::text::metrics;
@@ -193,13 +192,11 @@ fn below_rule(index: usize, mut issue: ConfigIssue) -> ConfigIssue {
 
 fn check_rule(rule: &Rule) -> Vec<ConfigIssue> {
     let mut issues = Vec::new();
-    if metrics::find(&rule.metric).is_none() {
-        let known = metrics::names().collect::<Vec<_>>().join("`, `");
-        let issue = ConfigIssue::invalid("metric", format!("metric is `{}`; expected one of `{known}`", rule.metric));
-        issues.push(match nearest(&rule.metric, metrics::names()) {
-            Some(name) => issue.help(format!("did you mean `{name}`?")),
-            None => issue,
-        });
+    if !metrics::is_known(&rule.metric) {
+        let message = format!("metric is `{}`; expected {}", rule.metric, metrics::expected());
+        let mut issue = ConfigIssue::invalid("metric", message);
+        issue.help = metrics::hint(&rule.metric);
+        issues.push(issue);
     }
     let demands = rule.demands();
     for demand in &demands {

@@ -79,14 +79,10 @@ pub(crate) fn template_source(folder: &TokenizerFolder) -> Result<Option<String>
             let default = named.iter().find(|entry| entry.get("name").and_then(Json::as_str) == Some("default"));
             match default.and_then(|entry| entry.get("template")?.as_str()) {
                 Some(source) => Ok(Some(source.to_owned())),
-                None => {
-                    Err(bad(&folder.path(CONFIG), "`chat_template` is a list without a template named `default`"))
-                }
+                None => Err(bad(&folder.path(CONFIG), "`chat_template` is a list without a template named `default`")),
             }
         }
-        Some(_) => {
-            Err(bad(&folder.path(CONFIG), "`chat_template` is neither a string nor a list of named templates"))
-        }
+        Some(_) => Err(bad(&folder.path(CONFIG), "`chat_template` is neither a string nor a list of named templates")),
     }
 }
 

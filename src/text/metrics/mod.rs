@@ -6,10 +6,14 @@
 mod contains;
 mod exact;
 mod normalise;
+mod semantic;
 mod token_f1;
+
+use crate::diagnostic::nearest;
 
 pub use exact::Exact;
 pub use normalise::{Normalisation, Normalise};
+pub use semantic::{BadSemantic, Scope, Semantic};
 
 /// A way to score one output.
 pub trait Metric: Send + Sync {
@@ -30,7 +34,29 @@ pub fn find(name: &str) -> Option<&'static dyn Metric> {
     METRICS.iter().copied().find(|metric| metric.name() == name)
 }
 
-/// The names of all metrics.
+/// Whether a name is that of a metric: one of the list, or a semantic one.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    find(name).is_some() || name.parse::<Semantic>().is_ok()
+}
+
+/// What is expected where a metric's name is wrong.
+#[must_use]
+pub fn expected() -> String {
+    let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+    format!("one of {}, or `semantic@τ` such as `semantic@0.8`", known.join(", "))
+}
+
+/// What to do about a name that is no metric.
+#[must_use]
+pub fn hint(name: &str) -> Option<String> {
+    if name.starts_with("semantic") {
+        return Some(BadSemantic.to_string());
+    }
+    nearest(name, names()).filter(|near| *near != name).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// The names of all metrics of texts alone.
 pub fn names() -> impl Iterator<Item = &'static str> {
     METRICS.iter().map(|metric| metric.name())
 }

