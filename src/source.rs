@@ -11,8 +11,8 @@ use crate::relative_path::normalise;
 pub enum Source {
     /// A path relative to the project, `/`-separated; `file:` before it is optional.
     File(String),
-    /// `hf:owner/name@revision`.
-    Hub(String),
+    /// `hf:owner/name@revision`, or one file of it with `/path` after that.
+    Hub(Hub),
     /// `pypi:package==version/path`.
     PyPi(PyPi),
     /// `experiment:id/stage.slot`.
@@ -30,6 +30,68 @@ pub struct PyPi {
     pub path: String,
 }
 
+/// A model of a Hugging Face hub.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Hub {
+    /// `owner/name`.
+    pub repository: String,
+    /// A commit id, or the name of a branch or tag.
+    pub revision: String,
+    /// One file of it, such as one of several GGUF files; none means the model's folder.
+    pub path: Option<String>,
+}
+
+impl Hub {
+    /// Whether a text is the id of a commit: 40 hexadecimal digits.
+    #[must_use]
+    pub fn is_commit(text: &str) -> bool {
+        text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    /// Whether the revision can't move.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        Self::is_commit(&self.revision)
+    }
+}
+
+impl fmt::Display for Hub {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "hf:{}@{}", self.repository, self.revision)?;
+        self.path.as_ref().map_or(Ok(()), |path| write!(formatter, "/{path}"))
+    }
+}
+
+impl FromStr for Hub {
+    type Err = BadReference;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadReference {
+            what: "hf source",
+            found: text.chars().take(120).collect(),
+            expected: "`owner/name@revision`, with `/path` after it for one file; a commit id as revision never changes",
+        };
+        let plain = |text: &str| {
+            text.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+                && !text.contains("..")
+                && text.len() <= 100
+        };
+        let (repository, rest) = text.split_once('@').ok_or_else(bad)?;
+        let (owner, name) = repository.split_once('/').ok_or_else(bad)?;
+        let (revision, path) = match rest.split_once('/') {
+            Some((revision, path)) => (revision, Some(normalise(path).map_err(|_| bad())?)),
+            None => (rest, None),
+        };
+        let path_is_plain = path.as_ref().is_none_or(|path| path.split('/').all(plain));
+        if [owner, name, revision].into_iter().all(plain) && path_is_plain {
+            Ok(Self { repository: repository.to_owned(), revision: revision.to_owned(), path })
+        } else {
+            Err(bad())
+        }
+    }
+}
+
 impl Source {
     /// Reads a source; every text without a known scheme is a path, which is not looked at here.
     ///
@@ -38,7 +100,7 @@ impl Source {
     pub fn parse(text: &str) -> Result<Self, BadReference> {
         Ok(match text.split_once(':') {
             Some(("file", rest)) => Self::File(rest.to_owned()),
-            Some(("hf", rest)) => Self::Hub(rest.to_owned()),
+            Some(("hf", rest)) => Self::Hub(rest.parse()?),
             Some(("pypi", rest)) => Self::PyPi(rest.parse()?),
             Some(("experiment", rest)) => Self::Experiment(rest.to_owned()),
             _ => Self::File(text.to_owned()),
@@ -49,9 +111,9 @@ impl Source {
     #[must_use]
     pub fn file_name(&self) -> &str {
         match self {
-            Self::File(path) | Self::Hub(path) | Self::Experiment(path) => {
-                path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name)
-            }
+            Self::File(path) | Self::Experiment(path) => last_part(path),
+            // Of a model's folder there is no file name, even if its name has a dot.
+            Self::Hub(hub) => hub.path.as_deref().map_or("", last_part),
             Self::PyPi(pypi) => pypi.file_name(),
         }
     }
@@ -61,7 +123,7 @@ impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => formatter.write_str(path),
-            Self::Hub(rest) => write!(formatter, "hf:{rest}"),
+            Self::Hub(hub) => write!(formatter, "{hub}"),
             Self::PyPi(pypi) => write!(formatter, "{pypi}"),
             Self::Experiment(rest) => write!(formatter, "experiment:{rest}"),
         }
@@ -72,8 +134,12 @@ impl PyPi {
     /// The last part of the path.
     #[must_use]
     pub fn file_name(&self) -> &str {
-        self.path.rsplit_once('/').map_or(self.path.as_str(), |(_, name)| name)
+        last_part(&self.path)
     }
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 impl fmt::Display for PyPi {
@@ -114,8 +180,30 @@ mod tests {
     #[test]
     fn a_text_without_a_known_scheme_is_a_path() {
         assert_eq!(Source::parse("data/a:b.jsonl"), Ok(Source::File("data/a:b.jsonl".into())));
-        assert_eq!(Source::parse("hf:a/b@c"), Ok(Source::Hub("a/b@c".into())));
         assert_eq!(Source::parse("file:data/x"), Ok(Source::File("data/x".into())));
+    }
+
+    #[test]
+    fn a_hub_source_names_repository_revision_and_perhaps_a_file() {
+        for text in ["hf:TinyLlama/TinyLlama-1.1B-Chat-v1.0@main", "hf:a/b@v1.0/c/d.Q4_0.gguf"] {
+            assert_eq!(Source::parse(text).expect("a source").to_string(), text);
+        }
+        let commit = "fe8a4ea1ffedaf415f4da2f062534de366a451e6";
+        assert!(format!("a/b@{commit}").parse::<Hub>().expect("a source").is_pinned());
+        assert!(!"a/b@fe8a4ea1".parse::<Hub>().expect("a source").is_pinned());
+        for bad in [
+            "a/b",
+            "b@main",
+            "a/b/c@main",
+            "a/../b@main",
+            "a/b@",
+            "a/b@main/../x",
+            "a/b@main/",
+            "-a/b@main",
+            "a/b@main?x",
+        ] {
+            assert!(bad.parse::<Hub>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn models(arguments: &ModelsArguments, session: &Session) -> Result<Exit, Fa
 
 /// The fetched sources of a project: they live in its cache.
 pub fn sources_of(session: &Session, root: &Path) -> Sources {
-    Sources::new(&project::cache_folder(session.global.cache.as_deref(), root).join("sources"))
+    Sources::new(&project::cache_folder(session.global.cache.as_deref(), root).join("sources"), project::hub())
 }
 
 /// Fetches whatever a manifest reads from outside the project and is not here yet.
@@ -38,14 +38,28 @@ pub fn fetch(manifest: &Manifest, sources: &Sources, console: Console) -> Result
     Ok(())
 }
 
+/// Files below this size get no line for each tenth.
+const LARGE_FILE_BYTES: u64 = 16 << 20;
+
 fn fetch_one(source: &Source, sources: &Sources, console: Console) -> Result<(), Failure> {
+    let mut told = (String::new(), 0);
     let mut observe = |fetching: Fetching| {
-        if !console.quiet {
-            let doing = match fetching {
-                Fetching::Downloading => "fetching",
-                Fetching::Unpacking => "unpacking",
-            };
-            note(&format!("{doing} {source}"));
+        if console.quiet {
+            return;
+        }
+        match fetching {
+            Fetching::Downloading => note(&format!("fetching {source}")),
+            Fetching::Unpacking => note(&format!("unpacking {source}")),
+            // A line at the start, at each tenth of a large file, and at its end.
+            Fetching::File { name, done, total } => {
+                let tenth =
+                    if total < LARGE_FILE_BYTES { 10 * (done / total.max(1)) } else { 10 * done / total.max(1) };
+                if told != (name.clone(), tenth) {
+                    let (has, all) = (units::bytes(done), units::bytes(total));
+                    note(&format!("fetching {source} · {name} {:>3} % ({has} of {all})", 10 * tenth));
+                    told = (name, tenth);
+                }
+            }
         }
     };
     sources.pull(source, &mut observe).map(|_| ()).map_err(Failure::Source)
@@ -61,7 +75,9 @@ fn pull(targets: &[String], session: &Session) -> Result<Exit, Failure> {
         }
         let source = Source::parse(target).map_err(|error| Failure::Usage(error.to_string()))?;
         if let Source::File(path) = &source {
-            return Err(Failure::Usage(format!("there is no manifest `{path}`, and it is no `pypi:` source either")));
+            return Err(Failure::Usage(format!(
+                "there is no manifest `{path}`, and it is no `hf:` or `pypi:` source either"
+            )));
         }
         fetch_one(&source, &sources_of(session, &project::current_root()), session.console)?;
     }

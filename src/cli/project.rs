@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::sources::HubSettings;
+
 /// The environment variable that moves the cache.
 const CACHE_VARIABLE: &str = "PIPE_CACHE";
+/// The hub that is meant when `HF_ENDPOINT` names no other.
+const HUB: &str = "https://huggingface.co";
 
 /// The project a manifest belongs to: the parent of its `pipelines` folder; else the nearest folder above it with a
 /// `.git`; else its own folder. Paths in the manifest are relative to it.
@@ -29,6 +33,25 @@ pub fn current_root() -> PathBuf {
 pub fn cache_folder(flag: Option<&Path>, root: &Path) -> PathBuf {
     let variable = || std::env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     flag.map(Path::to_owned).or_else(variable).unwrap_or_else(|| root.join("cache"))
+}
+
+/// How the hub is reached: the variables that Python's `huggingface_hub` reads.
+#[must_use]
+pub fn hub() -> HubSettings {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let home = variable("HF_HOME").map(PathBuf::from).or_else(|| {
+        let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+        Some(cache.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?.join("huggingface"))
+    });
+    let home = home.unwrap_or_else(|| PathBuf::from(".huggingface"));
+    let stored = || std::fs::read_to_string(home.join("token")).ok().filter(|token| !token.trim().is_empty());
+    let is_on = |value: String| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE");
+    HubSettings {
+        endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()).trim_end_matches('/').to_owned(),
+        token: variable("HF_TOKEN").or_else(stored).map(|token| token.trim().to_owned()),
+        cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+        offline: variable("HF_HUB_OFFLINE").is_some_and(is_on),
+    }
 }
 
 /// A path as the user would write it: relative to the current folder where it lies below it.

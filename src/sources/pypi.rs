@@ -118,7 +118,6 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Fetched>, SourceError> {
             found.extend(children(&own)?.into_iter().map(|path| Fetched { source: source.clone(), path }));
         }
     }
-    found.sort_by(|left, right| left.source.cmp(&right.source));
     Ok(found)
 }
 

@@ -41,7 +41,9 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("petgraph", &["plan"]),
     ("clap", &["cli"]),
     ("zip", &["sources"]),
+    ("sha1", &["sources"]),
     ("sha2", &["sources"]),
+    ("ureq", &["sources"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["report"]),
 ];

@@ -17,6 +17,8 @@ mod eval_stage;
 mod gate_rules;
 mod gate_stage;
 mod gguf;
+mod hub;
+mod hub_server;
 mod manifest_hostile;
 mod manifest_invalid;
 mod manifest_kinds;
