@@ -1,14 +1,15 @@
 //! Keys and values of the tokens already seen, and attention over them.
 //!
 //! The cache lives in the host's memory on every backend: decoding reads it far more often than it could be moved.
-//! Peak memory: layers * rows * longest row * n_kv_heads * head_dim * 8 bytes.
+//! Peak memory: layers * rows * longest row * n_kv_heads * head_dim * 8 bytes; a layer with a sliding window keeps what it
+//! no longer sees.
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::batch::Rows;
 use super::config::ModelConfig;
-use super::fused::attend::AttentionHead;
+use super::fused::attend::{AttentionForm, AttentionHead};
 use super::fused::buffer::numbers;
 use super::fused::heads::turn;
 use super::rope::RotaryTable;
@@ -76,6 +77,7 @@ impl KeyValueCache {
         queries_keys_values: [Tensor<2>; 3],
         rows: &Rows,
         rotary: &RotaryTable,
+        form: AttentionForm,
     ) -> Tensor<2> {
         let device = queries_keys_values[0].device();
         let queries_keys_values = queries_keys_values.map(numbers);
@@ -108,7 +110,7 @@ impl KeyValueCache {
                 let cached = &heads[head / (n_heads / n_kv_heads)];
                 let queries = new(queries, n_heads, head, Some(rotary));
                 let attention =
-                    AttentionHead { queries: &queries, keys: &cached.keys, values: &cached.values, head_dim };
+                    AttentionHead { queries: &queries, keys: &cached.keys, values: &cached.values, head_dim, form };
                 attention.forward(&mut head_out, &mut log_sums, &mut scratch);
                 for (token, numbers) in out.chunks_exact_mut(n_heads * head_dim).zip(head_out.chunks_exact(head_dim)) {
                     token[head * head_dim..][..head_dim].copy_from_slice(numbers);

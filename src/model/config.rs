@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::error::ModelError;
-use super::families::{self, Family};
+use super::families::{self, Family, SlidingRule};
 use super::rope::Rope;
 use super::weights::FloatFormat;
 
@@ -38,7 +38,6 @@ const FIXED: &[(&str, &[&str])] = &[
     ("hidden_act", &["\"silu\""]),
     ("pretraining_tp", &["1"]),
     ("rope_interleaved", &["false"]),
-    ("sliding_window", &["null"]),
     ("quantization_config", &["null"]),
 ];
 
@@ -78,6 +77,10 @@ pub struct ModelConfig {
     /// The number format the weights are stored in.
     pub dtype: FloatFormat,
     pub(crate) rope: Rope,
+    /// Of layers with a sliding window, where they turn otherwise.
+    pub(crate) sliding_rope: Option<Rope>,
+    /// For each layer the most tokens that one sees, itself included, if there is a limit.
+    pub(crate) windows: Vec<Option<usize>>,
     pub(crate) family: Family,
     json: Map<String, Value>,
 }
@@ -131,32 +134,39 @@ impl ModelConfig {
             None => hidden_size / num_attention_heads,
         };
         let max_position_embeddings = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
+        let num_hidden_layers = fields.size("num_hidden_layers")?;
+        let (rope, sliding_rope) = fields.ropes(family, max_position_embeddings)?;
         Ok(Self {
             model_type,
             vocab_size: fields.size("vocab_size")?,
             hidden_size,
             intermediate_size: fields.size("intermediate_size")?,
-            num_hidden_layers: fields.size("num_hidden_layers")?,
+            num_hidden_layers,
             num_attention_heads,
             num_key_value_heads: fields.optional_size("num_key_value_heads")?.unwrap_or(num_attention_heads),
             head_dim,
             max_position_embeddings,
             rms_norm_eps: fields.optional("rms_norm_eps", "a number")?.unwrap_or(1e-6),
-            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+            tie_word_embeddings: fields
+                .optional("tie_word_embeddings", "true or false")?
+                .unwrap_or(family.tied_by_default),
             initializer_range: fields.optional("initializer_range", "a number")?.unwrap_or(0.02),
             eos_token_ids: fields.token_ids("eos_token_id")?,
             bos_token_id: fields.token_ids("bos_token_id")?.first().copied(),
             pad_token_id: fields.token_ids("pad_token_id")?.first().copied(),
             dtype: fields.dtype()?,
-            rope: Rope::from_fields(
-                fields.left.remove("rope_parameters"),
-                fields.left.remove("rope_scaling"),
-                fields.optional("rope_theta", "a number")?,
-                max_position_embeddings,
-            )?,
+            rope,
+            sliding_rope,
+            windows: fields.windows(num_hidden_layers, family.sliding)?,
             family,
             json,
         })
+    }
+
+    /// What attention scores are multiplied by.
+    #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+    pub(crate) fn attention_scale(&self) -> f32 {
+        1.0 / (self.family.query_scalar.map_or(self.head_dim as f32, |scalar| scalar as f32)).sqrt()
     }
 
     fn check(&self) -> Result<(), ModelError> {
@@ -240,12 +250,53 @@ impl Fields {
         self.left.remove(name);
     }
 
-    /// `layer_types`, which names the attention of each layer: only full attention is here.
-    fn check_layer_types(&mut self) -> Result<(), ModelError> {
-        let types: Vec<String> = self.optional("layer_types", "a list of names")?.unwrap_or_default();
-        match types.iter().find(|layer| *layer != "full_attention") {
-            Some(other) => Err(ModelError::field("layer_types", other, "`full_attention` for every layer")),
-            None => Ok(()),
+    /// The rotary embedding of full layers, and that of sliding ones if it is another.
+    fn ropes(&mut self, family: Family, longest: usize) -> Result<(Rope, Option<Rope>), ModelError> {
+        let parameters = self.left.remove("rope_parameters");
+        let scaling = self.left.remove("rope_scaling");
+        let theta = self.optional("rope_theta", "a number")?;
+        let Some([full_theta, sliding_theta]) = family.rope_thetas else {
+            return Ok((Rope::from_fields(parameters, scaling, theta, longest)?, None));
+        };
+        // transformers 5 states both; before, the scaling was that of full layers.
+        let of = |kind: &str| parameters.as_ref().and_then(|parameters| parameters.get(kind)).cloned();
+        let (full, sliding) = match of("full_attention") {
+            Some(full) => (Some(full), of("sliding_attention")),
+            None => (parameters.clone(), None),
+        };
+        let full = Rope::from_fields(full, scaling, theta.or(Some(full_theta)), longest)?;
+        Ok((full, Some(Rope::from_fields(sliding, None, Some(sliding_theta), longest)?)))
+    }
+
+    /// The window of each layer: as `layer_types` says, else as the family does it.
+    fn windows(&mut self, layers: usize, rule: SlidingRule) -> Result<Vec<Option<usize>>, ModelError> {
+        let window = self.optional_size("sliding_window")?;
+        let types: Option<Vec<String>> = self.optional("layer_types", "a list of names")?;
+        let slides: Vec<bool> = match types {
+            None => (0..layers).map(|layer| rule.applies(layer)).collect(),
+            Some(types) if types.len() != layers => {
+                return Err(ModelError::field("layer_types", format!("{} names", types.len()), format!("`{layers}`")));
+            }
+            Some(types) => {
+                let slides = |name: &String| match name.as_str() {
+                    "full_attention" => Ok(false),
+                    "sliding_attention" => Ok(true),
+                    other => Err(ModelError::field("layer_types", other, "`full_attention` or `sliding_attention`")),
+                };
+                types.iter().map(slides).collect::<Result<_, _>>()?
+            }
+        };
+        match (window, rule) {
+            (Some(window), SlidingRule::Never) => Err(ModelError::field("sliding_window", window, "null")),
+            (None, SlidingRule::Never | SlidingRule::Always)
+                if rule == SlidingRule::Always || !slides.contains(&true) =>
+            {
+                Ok(vec![None; layers])
+            }
+            (None, _) if slides.contains(&true) => {
+                Err(ModelError::field("sliding_window", "null", "a number, since layers are said to slide"))
+            }
+            _ => Ok(slides.into_iter().map(|slides| window.filter(|_| slides)).collect()),
         }
     }
 
@@ -253,7 +304,8 @@ impl Fields {
         self.optional(name, expected)?.ok_or_else(|| ModelError::field(name, "missing", expected))
     }
 
-    fn optional_size(&mut self, name: &str) -> Result<Option<usize>, ModelError> {
+    /// A whole number from 1 on, if the field is there.
+    pub(crate) fn optional_size(&mut self, name: &str) -> Result<Option<usize>, ModelError> {
         let expected = "a whole number from 1 to 2^31";
         let size: Option<u64> = self.optional(name, expected)?;
         match size {
@@ -289,7 +341,6 @@ impl Fields {
 
     /// Nothing may be left that could change the numbers.
     pub(crate) fn finish(mut self) -> Result<(), ModelError> {
-        self.check_layer_types()?;
         for (name, accepted) in FIXED {
             if let Some(value) = self.left.remove(*name)
                 && !value.is_null()

@@ -12,7 +12,7 @@ use super::config::ModelConfig;
 use super::error::ModelError;
 use super::fused::cross_entropy::{Target, linear_cross_entropy};
 use super::fused::linear::linear;
-use super::layers::{Attention, Linear, Mlp, Pass, RmsNorm, WeightVisitor};
+use super::layers::{Attention, Linear, Mlp, Pass, RmsNorm, RotaryTables, WeightVisitor};
 use super::random::Stream;
 use super::rope::RotaryTable;
 use super::weights::WeightSource;
@@ -36,8 +36,17 @@ pub(crate) struct Decoder {
 struct DecoderLayer {
     input_layernorm: RmsNorm,
     self_attn: Attention,
+    /// Before the feed-forward block; of a sandwich, after attention.
     post_attention_layernorm: RmsNorm,
+    sandwich: Option<Sandwich>,
     mlp: Mlp,
+}
+
+/// The norms around the feed-forward block of families that normalise both what goes in and what comes out.
+#[derive(Debug, Clone)]
+struct Sandwich {
+    pre_feedforward_layernorm: RmsNorm,
+    post_feedforward_layernorm: RmsNorm,
 }
 
 impl Decoder {
@@ -51,7 +60,7 @@ impl Decoder {
         let layers = (0..config.num_hidden_layers)
             .map(|index| DecoderLayer::new(config, index, source))
             .collect::<Result<_, _>>()?;
-        let norm = RmsNorm::new(source, "model.norm", config.hidden_size, config.rms_norm_eps)?;
+        let norm = RmsNorm::new(source, "model.norm", config.hidden_size, config)?;
         let lm_head = if config.tie_word_embeddings {
             None
         } else {
@@ -96,14 +105,20 @@ impl Decoder {
         hidden
     }
 
-    fn rotary(&self, positions: usize) -> Arc<RotaryTable> {
-        Arc::new(RotaryTable::new(self.config.rope, self.config.head_dim, positions))
+    fn rotary(&self, positions: usize) -> RotaryTables {
+        let table = |rope| Arc::new(RotaryTable::new(rope, self.config.head_dim, positions));
+        let full = table(self.config.rope);
+        let sliding = self.config.sliding_rope.map_or_else(|| full.clone(), table);
+        RotaryTables { full, sliding }
     }
 
     fn run(&self, input_ids: &[u32], mut pass: Pass) -> Tensor<2> {
         let ids: Vec<i64> = input_ids.iter().copied().map(i64::from).collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [input_ids.len()]), &self.device());
         let mut x = self.embed_tokens.clone().select(0, ids); // [tokens, d_model]
+        if self.config.family.scales_embedding {
+            x = x * (self.config.hidden_size as f64).sqrt();
+        }
         for layer in &self.layers {
             x = layer.forward(x, &mut pass);
         }
@@ -144,6 +159,10 @@ impl Decoder {
             layer.input_layernorm.visit(visitor);
             layer.self_attn.visit(visitor);
             layer.post_attention_layernorm.visit(visitor);
+            if let Some(sandwich) = &mut layer.sandwich {
+                sandwich.pre_feedforward_layernorm.visit(visitor);
+                sandwich.post_feedforward_layernorm.visit(visitor);
+            }
             layer.mlp.visit(visitor);
         }
         self.norm.visit(visitor);
@@ -162,13 +181,19 @@ pub(crate) fn is_redundant(config: &ModelConfig, name: &str) -> bool {
 impl DecoderLayer {
     fn new(config: &ModelConfig, index: usize, source: &mut impl WeightSource) -> Result<Self, ModelError> {
         let name = format!("model.layers.{index}");
-        let norm = |part: &str, source: &mut _| {
-            RmsNorm::new(source, &format!("{name}.{part}"), config.hidden_size, config.rms_norm_eps)
+        let norm =
+            |part: &str, source: &mut _| RmsNorm::new(source, &format!("{name}.{part}"), config.hidden_size, config);
+        let sandwich = |source: &mut _| -> Result<Sandwich, ModelError> {
+            Ok(Sandwich {
+                pre_feedforward_layernorm: norm("pre_feedforward_layernorm", source)?,
+                post_feedforward_layernorm: norm("post_feedforward_layernorm", source)?,
+            })
         };
         Ok(Self {
             input_layernorm: norm("input_layernorm", source)?,
             self_attn: Attention::new(source, &format!("{name}.self_attn"), index, config)?,
             post_attention_layernorm: norm("post_attention_layernorm", source)?,
+            sandwich: if config.family.sandwich_norms { Some(sandwich(source)?) } else { None },
             mlp: Mlp::new(source, &format!("{name}.mlp"), config)?,
         })
     }
@@ -177,6 +202,11 @@ impl DecoderLayer {
     /// `[tokens, d_model]` f32 -> `[tokens, d_model]`.
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let attended = self.self_attn.forward(self.input_layernorm.forward(x.clone()), pass);
+        if let Some(Sandwich { pre_feedforward_layernorm, post_feedforward_layernorm }) = &self.sandwich {
+            let x = x + self.post_attention_layernorm.forward(attended);
+            let fed_forward = self.mlp.forward(pre_feedforward_layernorm.forward(x.clone()), pass);
+            return x + post_feedforward_layernorm.forward(fed_forward);
+        }
         let x = x + attended;
         let fed_forward = self.mlp.forward(self.post_attention_layernorm.forward(x.clone()), pass);
         x + fed_forward

@@ -68,6 +68,16 @@ fn normalised_queries_and_keys_agree_with_transformers() {
     check_forward("qwen3");
 }
 
+#[test]
+fn a_sliding_window_agrees_with_transformers() {
+    check_forward("mistral_sw");
+}
+
+#[test]
+fn gemma_with_windows_between_full_layers_agrees_with_transformers() {
+    check_forward("gemma3");
+}
+
 fn curve_config(curve: &Value) -> (TrainConfig, LoraConfig) {
     let config = TrainConfig {
         gradient_accumulation_steps: usize::try_from(curve["gradient_accumulation"].as_u64().unwrap()).unwrap(),

@@ -221,13 +221,17 @@ fn configurations_that_cannot_be_honoured_are_refused() {
     check(
         "\"model_type\": \"llama\"",
         "\"model_type\": \"gpt2\"",
-        "model_type is `gpt2`; expected one of `llama`, `mistral`, `qwen2`, `qwen3`",
+        "model_type is `gpt2`; expected one of `gemma3_text`, `llama`, `mistral`, `qwen2`, `qwen3`",
     );
-    let sliding = "use_sliding_window is `true`; expected `false`";
-    check_in(&qwen3, "\"use_sliding_window\": false", "\"use_sliding_window\": true", sliding);
+    let gemma3 = fs::read_to_string(golden("model/gemma3/config.json")).unwrap();
+    let capped = "final_logit_softcapping is `30`; expected null, as in every Gemma 3";
+    check_in(&gemma3, "\"final_logit_softcapping\": null", "\"final_logit_softcapping\": 30.0", capped);
+    check_in(&gemma3, "gelu_pytorch_tanh", "gelu", "hidden_activation is `gelu`; expected `gelu_pytorch_tanh`");
     check_in(&qwen3, "\"head_dim\": 32,", "", "head_dim is `missing`; expected a whole number");
-    let layer_types = "layer_types is `sliding_attention`; expected `full_attention` for every layer";
-    check_in(&qwen3, "\"full_attention\",", "\"sliding_attention\",", layer_types);
+    let no_window = "sliding_window is `null`; expected a number, since layers are said to slide";
+    check_in(&qwen3, "\"full_attention\",", "\"sliding_attention\",", no_window);
+    check_in(&qwen3, "\"full_attention\",", "", "layer_types is `1 names`; expected `2`");
+    check("\"use_cache\": true", "\"sliding_window\": 8", "sliding_window is `8`; expected null");
     check("\"default\"", "\"yarn\"", "rope_type is `yarn`; expected `default`, `linear` or `llama3`");
     check("\"silu\"", "\"gelu\"", "hidden_act is `\"gelu\"`; expected \"silu\"");
     check(

@@ -6,7 +6,7 @@
 
 use super::matrix::{Into, Matrix, Threads, multiply};
 use super::simd::{dot, vectorised};
-use super::softmax::{causal_softmax, causal_softmax_again, softmax_backward};
+use super::softmax::{Sight, causal_softmax, causal_softmax_again, softmax_backward};
 
 /// Queries whose scores exist at the same time.
 const QUERIES_PER_BLOCK: usize = 64;
@@ -21,27 +21,40 @@ pub(crate) struct AttentionHead<'a> {
     pub(crate) keys: &'a [f32],
     pub(crate) values: &'a [f32],
     pub(crate) head_dim: usize,
+    pub(crate) form: AttentionForm,
 }
 
-/// A block of queries, and how many keys its last query sees.
+/// What sets the attention of one layer apart from that of another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct AttentionForm {
+    /// What scores are multiplied by.
+    pub(crate) scale: f32,
+    /// The most tokens that one sees, itself included; none sees all before it.
+    pub(crate) window: Option<usize>,
+}
+
+/// A block of queries, and which keys any of them sees.
 struct Block {
     first: usize,
     queries: usize,
+    /// The first key that the first query sees.
+    start: usize,
+    /// Keys from there to the last one that the last query sees.
     keys: usize,
-    visible: usize,
+    sight: Sight,
 }
 
 impl AttentionHead<'_> {
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let length = self.queries.len() / self.head_dim;
         let past = self.keys.len() / self.head_dim - length;
+        let window = self.form.window.unwrap_or(usize::MAX);
         (0..length).step_by(QUERIES_PER_BLOCK).map(move |first| {
             let queries = QUERIES_PER_BLOCK.min(length - first);
-            Block { first, queries, keys: past + first + queries, visible: past + first + 1 }
+            let start = (past + first + 1).saturating_sub(window);
+            let sight = Sight { visible: past + first + 1 - start, window };
+            Block { first, queries, start, keys: past + first + queries - start, sight }
         })
-    }
-    fn scale(&self) -> f32 {
-        1.0 / (self.head_dim as f32).sqrt()
     }
 
     fn queries(&self, block: &Block) -> Matrix<'_> {
@@ -49,11 +62,16 @@ impl AttentionHead<'_> {
     }
 
     fn keys(&self, block: &Block) -> Matrix<'_> {
-        Matrix::new(&self.keys[..block.keys * self.head_dim], block.keys, self.head_dim)
+        Matrix::new(&self.keys[self.seen(block)], block.keys, self.head_dim)
     }
 
     fn values(&self, block: &Block) -> Matrix<'_> {
-        Matrix::new(&self.values[..block.keys * self.head_dim], block.keys, self.head_dim)
+        Matrix::new(&self.values[self.seen(block)], block.keys, self.head_dim)
+    }
+
+    /// Where the keys that a block sees lie among the numbers of all keys.
+    const fn seen(&self, block: &Block) -> std::ops::Range<usize> {
+        block.start * self.head_dim..(block.start + block.keys) * self.head_dim
     }
 
     /// The part of `numbers` that belongs to the queries of a block.
@@ -61,7 +79,7 @@ impl AttentionHead<'_> {
         &numbers[block.first * self.head_dim..][..block.queries * self.head_dim]
     }
 
-    /// out = softmax(queries keys^T / sqrt(head_dim), causal) values.
+    /// out = softmax(scale queries keys^T, causal) values.
     ///
     /// # Shapes
     /// out `[length, head_dim]`, log_sums `[length]`.
@@ -69,9 +87,9 @@ impl AttentionHead<'_> {
         for block in self.blocks() {
             scratch.resize(block.queries * block.keys, 0.0);
             let keys = self.keys(&block).transposed();
-            multiply(scratch, self.queries(&block), keys, self.scale(), Into::Replace, Threads::One);
+            multiply(scratch, self.queries(&block), keys, self.form.scale, Into::Replace, Threads::One);
             let log_sums = &mut log_sums[block.first..block.first + block.queries];
-            causal_softmax(scratch, block.keys, block.visible, log_sums);
+            causal_softmax(scratch, block.keys, block.sight, log_sums);
             let out = &mut out[block.first * self.head_dim..][..block.queries * self.head_dim];
             let probabilities = Matrix::new(scratch, block.queries, block.keys);
             multiply(out, probabilities, self.values(&block), 1.0, Into::Replace, Threads::One);
@@ -86,22 +104,22 @@ impl AttentionHead<'_> {
             p.resize(block.queries * block.keys, 0.0);
             ds.resize(block.queries * block.keys, 0.0);
             let (queries, keys, values) = (self.queries(&block), self.keys(&block), self.values(&block));
-            multiply(p, queries, keys.transposed(), self.scale(), Into::Replace, Threads::One);
+            multiply(p, queries, keys.transposed(), self.form.scale, Into::Replace, Threads::One);
             let log_sums = &kept.log_sums[block.first..block.first + block.queries];
-            causal_softmax_again(p, block.keys, block.visible, log_sums);
+            causal_softmax_again(p, block.keys, block.sight, log_sums);
 
             let dout = self.of(&block, kept.dout);
             row_dots(&mut projections, dout, self.of(&block, kept.out), self.head_dim);
             let dout = Matrix::new(dout, block.queries, self.head_dim);
             multiply(ds, dout, values.transposed(), 1.0, Into::Replace, Threads::One);
-            softmax_backward(ds, p, block.keys, &projections, self.scale());
+            softmax_backward(ds, p, block.keys, &projections, self.form.scale);
 
             let (p, ds) = (Matrix::new(p, block.queries, block.keys), Matrix::new(ds, block.queries, block.keys));
             let dqueries = &mut gradient.queries[block.first * self.head_dim..][..block.queries * self.head_dim];
             multiply(dqueries, ds, keys, 1.0, Into::Replace, Threads::One);
-            let seen = block.keys * self.head_dim;
-            multiply(&mut gradient.keys[..seen], ds.transposed(), queries, 1.0, Into::Add, Threads::One);
-            multiply(&mut gradient.values[..seen], p.transposed(), dout, 1.0, Into::Add, Threads::One);
+            let seen = self.seen(&block);
+            multiply(&mut gradient.keys[seen.clone()], ds.transposed(), queries, 1.0, Into::Add, Threads::One);
+            multiply(&mut gradient.values[seen], p.transposed(), dout, 1.0, Into::Add, Threads::One);
         }
     }
 }

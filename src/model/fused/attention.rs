@@ -13,7 +13,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use rayon::prelude::*;
 
-use super::attend::{AttentionHead, HeadGradient, Kept};
+use super::attend::{AttentionForm, AttentionHead, HeadGradient, Kept};
 use super::buffer::{contiguous, has_kernels, slice, tensor};
 use super::heads::Heads;
 use crate::model::batch::Rows;
@@ -27,6 +27,7 @@ pub(crate) struct AttentionLayout {
     pub(crate) head_dim: usize,
     pub(crate) rows: Arc<Rows>,
     pub(crate) rotary: Arc<RotaryTable>,
+    pub(crate) form: AttentionForm,
 }
 
 impl AttentionLayout {
@@ -71,9 +72,13 @@ fn plain(queries: Tensor<2>, keys: Tensor<2>, values: Tensor<2>, layout: &Attent
     let queries = rotate(spread(queries, layout.n_heads), layout);
     let keys = repeat(rotate(spread(keys, layout.n_kv_heads), layout));
     let values = repeat(spread(values, layout.n_kv_heads));
-    let scores = queries.matmul(keys.swap_dims(2, 3)) / (head_dim as f32).sqrt(); // [batch, n_heads, seq, seq]
-    let future = Tensor::<2>::ones([length, length], &device).triu(1).mul_scalar(-1e9);
-    let probabilities = activation::softmax(scores + future.unsqueeze(), 3);
+    let scores = queries.matmul(keys.swap_dims(2, 3)) * layout.form.scale; // [batch, n_heads, seq, seq]
+    let ones = Tensor::<2>::ones([length, length], &device);
+    let mut hidden = ones.clone().triu(1);
+    if let Some(window) = layout.form.window.filter(|window| *window < length) {
+        hidden = hidden + ones.tril(-i64::try_from(window).expect("a window is shorter than a batch"));
+    }
+    let probabilities = activation::softmax(scores + hidden.mul_scalar(-1e9).unsqueeze(), 3);
     let out = probabilities.matmul(values).swap_dims(1, 2); // [batch, seq, n_heads, head_dim]
     out.reshape([count * length, layout.n_heads * head_dim]).select(0, from_padded) // [tokens, n_heads * head_dim]
 }
@@ -160,6 +165,7 @@ impl AttentionState {
             keys: layout.kv_heads().piece(&self.keys, row, kv_head),
             values: layout.kv_heads().piece(&self.values, row, kv_head),
             head_dim: layout.head_dim,
+            form: layout.form,
         }
     }
 
@@ -266,15 +272,18 @@ mod tests {
     #[test]
     fn values_and_gradients_agree_with_the_plain_form() {
         let rope = Rope::from_fields(None, None, None, 256).expect("the default embedding is valid");
-        let layout = AttentionLayout {
-            n_heads: 6,
-            n_kv_heads: 2,
-            head_dim: 12,
-            rows: Arc::new(Rows::new([1, 150, 70])),
-            rotary: Arc::new(RotaryTable::new(rope, 12, 150)),
-        };
-        let inputs = [matrix([221, 72], 1), matrix([221, 24], 2), matrix([221, 24], 3)];
-        let fused = |[q, k, v]: [Tensor<2>; 3], []: [Tensor<1>; 0]| attention(q, k, v, layout.clone());
-        same_gradients(inputs, [], 1e-5, fused, |[q, k, v], []| plain(q, k, v, &layout));
+        for window in [None, Some(2), Some(8), Some(65), Some(200)] {
+            let layout = AttentionLayout {
+                n_heads: 6,
+                n_kv_heads: 2,
+                head_dim: 12,
+                rows: Arc::new(Rows::new([1, 150, 70])),
+                rotary: Arc::new(RotaryTable::new(rope, 12, 150)),
+                form: AttentionForm { scale: 0.3, window },
+            };
+            let inputs = [matrix([221, 72], 1), matrix([221, 24], 2), matrix([221, 24], 3)];
+            let fused = |[q, k, v]: [Tensor<2>; 3], []: [Tensor<1>; 0]| attention(q, k, v, layout.clone());
+            same_gradients(inputs, [], 1e-5, fused, |[q, k, v], []| plain(q, k, v, &layout));
+        }
     }
 }

@@ -38,22 +38,44 @@ fn exponentials(row: &mut [f32], shift: f32) -> f32 {
     lanes.iter().sum()
 }
 
+/// Which columns each row of a block of scores sees.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    /// How many columns the first row sees up to itself; each further row sees one more.
+    pub(super) visible: usize,
+    /// The most columns that a row sees, itself included.
+    pub(super) window: usize,
+}
+
+impl Sight {
+    /// The columns that row `index` sees; the others become 0.
+    #[inline(always)]
+    fn split(self, row: &mut [f32], index: usize) -> &mut [f32] {
+        let end = self.visible + index;
+        let start = end.saturating_sub(self.window);
+        let (seen, after) = row.split_at_mut(end);
+        after.fill(0.0);
+        let (before, seen) = seen.split_at_mut(start);
+        before.fill(0.0);
+        seen
+    }
+}
+
 vectorised! {
-    /// Causal softmax in place: row i sees its first `visible` + i columns, the others become 0. Keeps the logarithm of
-    /// each row's sum of exponentials, from which the backward pass finds the probabilities again.
+    /// Causal softmax in place: row i sees the columns that `sight` lets it see, the others become 0. Keeps the logarithm
+    /// of each row's sum of exponentials, from which the backward pass finds the probabilities again.
     ///
     /// # Shapes
     /// scores `[log_sums.len(), columns]`, f32.
-    pub(super) fn causal_softmax(scores: &mut [f32], columns: usize, visible: usize, log_sums: &mut [f32]) {
+    pub(super) fn causal_softmax(scores: &mut [f32], columns: usize, sight: Sight, log_sums: &mut [f32]) {
         for (index, (row, log_sum)) in scores.chunks_exact_mut(columns).zip(log_sums).enumerate() {
-            let (seen, hidden) = row.split_at_mut(visible + index);
+            let seen = sight.split(row, index);
             let shift = largest(seen);
             let sum = exponentials(seen, shift);
             let factor = 1.0 / sum;
             for number in seen.iter_mut() {
                 *number *= factor;
             }
-            hidden.fill(0.0);
             *log_sum = shift + sum.ln();
         }
     }
@@ -61,13 +83,11 @@ vectorised! {
 
 vectorised! {
     /// The probabilities again, from scores and the logarithms kept by [`causal_softmax`].
-    pub(super) fn causal_softmax_again(scores: &mut [f32], columns: usize, visible: usize, log_sums: &[f32]) {
+    pub(super) fn causal_softmax_again(scores: &mut [f32], columns: usize, sight: Sight, log_sums: &[f32]) {
         for (index, (row, log_sum)) in scores.chunks_exact_mut(columns).zip(log_sums).enumerate() {
-            let (seen, hidden) = row.split_at_mut(visible + index);
-            for number in seen.iter_mut() {
+            for number in sight.split(row, index).iter_mut() {
                 *number = exp(*number - log_sum);
             }
-            hidden.fill(0.0);
         }
     }
 }
@@ -116,7 +136,10 @@ mod tests {
     fn a_row_sees_itself_and_what_is_before_it() {
         let mut scores = [0.0; 6];
         let mut log_sums = [0.0; 2];
-        causal_softmax(&mut scores, 3, 2, &mut log_sums);
+        causal_softmax(&mut scores, 3, Sight { visible: 2, window: usize::MAX }, &mut log_sums);
         assert_eq!(scores, [0.5, 0.5, 0.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0]);
+        let mut scores = [0.0; 6];
+        causal_softmax(&mut scores, 3, Sight { visible: 2, window: 2 }, &mut log_sums);
+        assert_eq!(scores, [0.5, 0.5, 0.0, 0.0, 0.5, 0.5]);
     }
 }

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use super::{Linear, Pass, RmsNorm, WeightVisitor};
 use crate::model::config::ModelConfig;
 use crate::model::error::ModelError;
+use crate::model::fused::attend::AttentionForm;
 use crate::model::fused::attention::{AttentionLayout, attention};
 use crate::model::weights::WeightSource;
 
@@ -19,8 +20,9 @@ pub(crate) struct Attention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
-    /// Of Qwen3: gains `[head_dim]`, shared by the heads.
+    /// Of Qwen3 and Gemma 3: gains `[head_dim]`, shared by the heads.
     query_key_norms: Option<[RmsNorm; 2]>,
+    form: AttentionForm,
 }
 
 impl Attention {
@@ -44,9 +46,10 @@ impl Attention {
             projection("v_proj", [n_kv_heads * head_dim, config.hidden_size], inner_bias)?,
         ];
         let o_proj = projection("o_proj", [config.hidden_size, n_heads * head_dim], output_bias)?;
-        let mut norm = |part: &str| RmsNorm::new(source, &format!("{name}.{part}"), head_dim, config.rms_norm_eps);
+        let mut norm = |part: &str| RmsNorm::new(source, &format!("{name}.{part}"), head_dim, config);
         let query_key_norms = if family.query_key_norm { Some([norm("q_norm")?, norm("k_norm")?]) } else { None };
-        Ok(Self { layer, n_heads, n_kv_heads, head_dim, q_proj, k_proj, v_proj, o_proj, query_key_norms })
+        let form = AttentionForm { scale: config.attention_scale(), window: config.windows[layer] };
+        Ok(Self { layer, n_heads, n_kv_heads, head_dim, q_proj, k_proj, v_proj, o_proj, query_key_norms, form })
     }
 
     /// # Shapes
@@ -59,15 +62,17 @@ impl Attention {
             queries = each_head(q_norm, queries, self.head_dim);
             keys = each_head(k_norm, keys, self.head_dim);
         }
+        let rotary = pass.rotary.of(self.form.window);
         let out = if let Some(cache) = &mut pass.cache {
-            cache.attend(self.layer, [queries, keys, values], &pass.rows, &pass.rotary)
+            cache.attend(self.layer, [queries, keys, values], &pass.rows, &rotary, self.form)
         } else {
             let layout = AttentionLayout {
                 n_heads: self.n_heads,
                 n_kv_heads: self.n_kv_heads,
                 head_dim: self.head_dim,
                 rows: pass.rows.clone(),
-                rotary: pass.rotary.clone(),
+                rotary,
+                form: self.form,
             };
             attention(queries, keys, values, layout)
         }; // [tokens, n_heads * head_dim]

@@ -14,7 +14,7 @@ use burn::tensor::Tensor;
 
 pub(crate) use attention::Attention;
 pub(crate) use linear::{Linear, Lora};
-pub(crate) use mlp::Mlp;
+pub(crate) use mlp::{Activation, Mlp};
 pub(crate) use norm::RmsNorm;
 
 use super::batch::Rows;
@@ -28,11 +28,27 @@ pub(crate) struct Pass<'a> {
     /// Where the rows are.
     pub(crate) rows: Arc<Rows>,
     /// Cosines and sines for every position of the pass.
-    pub(crate) rotary: Arc<RotaryTable>,
+    pub(crate) rotary: RotaryTables,
     /// Keys and values of earlier tokens, when decoding.
     pub(crate) cache: Option<&'a mut KeyValueCache>,
     /// The random stream of dropout, when training.
     pub(crate) dropout: Option<Stream>,
+}
+
+/// The tables of layers that see everything and of those with a sliding window, which may turn otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct RotaryTables {
+    /// Of layers that see everything.
+    pub(crate) full: Arc<RotaryTable>,
+    /// Of layers with a window.
+    pub(crate) sliding: Arc<RotaryTable>,
+}
+
+impl RotaryTables {
+    /// The table of a layer.
+    pub(crate) fn of(&self, window: Option<usize>) -> Arc<RotaryTable> {
+        if window.is_some() { self.sliding.clone() } else { self.full.clone() }
+    }
 }
 
 /// Looks at every weight of a model, in a fixed order.

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::WeightVisitor;
+use crate::model::config::ModelConfig;
 use crate::model::error::ModelError;
 use crate::model::fused::rms_norm::rms_norm;
 use crate::model::weights::WeightSource;
@@ -13,6 +14,8 @@ pub(crate) struct RmsNorm {
     name: String,
     weight: Tensor<1>,
     eps: f32,
+    /// Whether the gain is one more than the weight, as in Gemma.
+    adds_one: bool,
 }
 
 impl RmsNorm {
@@ -21,15 +24,22 @@ impl RmsNorm {
     /// # Errors
     /// As the source.
     #[expect(clippy::cast_possible_truncation, reason = "the constant is applied in f32")]
-    pub(crate) fn new(source: &mut impl WeightSource, name: &str, width: usize, eps: f64) -> Result<Self, ModelError> {
+    pub(crate) fn new(
+        source: &mut impl WeightSource,
+        name: &str,
+        width: usize,
+        config: &ModelConfig,
+    ) -> Result<Self, ModelError> {
         let weight = source.gain(&format!("{name}.weight"), width)?;
-        Ok(Self { name: name.to_owned(), weight, eps: eps as f32 })
+        let (eps, adds_one) = (config.rms_norm_eps as f32, config.family.norms_add_one);
+        Ok(Self { name: name.to_owned(), weight, eps, adds_one })
     }
 
     /// # Shapes
     /// `[tokens, d_model]` f32 -> `[tokens, d_model]`.
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        rms_norm(x, self.weight.clone(), self.eps)
+        let gain = if self.adds_one { self.weight.clone() + 1.0 } else { self.weight.clone() };
+        rms_norm(x, gain, self.eps)
     }
 
     pub(crate) fn visit(&mut self, visitor: &mut impl WeightVisitor) {

@@ -209,5 +209,7 @@ mod tests {
         check("llama3_rope");
         check("qwen2");
         check("qwen3");
+        check("mistral_sw");
+        check("gemma3");
     }
 }
