@@ -33,6 +33,11 @@ for kind, places in SCALES.items():
             row[place : place + 2] = np.frombuffer(np.float16(random.normal() * 0.01).tobytes(), np.uint8)
     numbers = quants.dequantize(data, kind).astype("<f4")
     blocks[kind.name] = {"stored": data.tobytes().hex(), "numbers": numbers.tobytes().hex()}
+# Numbers and what they are rounded to.
+plain = (random.normal(size=(4, 64)) * 0.05).astype("<f4")
+plain[1, :32] = 0
+plain[2, 5] = 3.0
+blocks["quantised"] = {"numbers": plain.tobytes().hex(), "Q8_0": quants.quantize(plain, T.Q8_0).tobytes().hex()}
 (out / "blocks.json").write_text(json.dumps(blocks, indent=1) + "\n")
 
 # A whole file.

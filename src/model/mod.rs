@@ -31,7 +31,7 @@ pub use config::ModelConfig;
 pub use encoder::Encoder;
 pub use error::ModelError;
 pub use generate::{GenerateOptions, GenerateProgress, Generation, StopReason};
-pub use gguf::tokenizer_spec;
+pub use gguf::{GgufFormat, export_gguf, tokenizer_spec};
 pub use init::init;
 pub use lora::LoraConfig;
 pub use merge::{MergeSummary, merge};

@@ -56,6 +56,15 @@ impl Rope {
         Ok(Self { theta: number("rope_theta").or(theta).unwrap_or(10_000.0), scaling })
     }
 
+    /// Base and, if positions are divided by one, factor; `None` for other scalings.
+    pub(crate) const fn plain(self) -> Option<(f64, Option<f64>)> {
+        match self.scaling {
+            Scaling::None => Some((self.theta, None)),
+            Scaling::Linear { factor } => Some((self.theta, Some(factor))),
+            Scaling::Llama3 { .. } => None,
+        }
+    }
+
     /// The angle in radians that one position adds, for each of the head_dim / 2 pairs.
     fn frequencies(self, head_dim: usize) -> Vec<f32> {
         (0..head_dim / 2).map(|pair| self.scaled(1.0 / self.theta.powf(exponent(pair, head_dim)))).collect()

@@ -9,6 +9,7 @@ pub mod corpus;
 pub(crate) mod dedupe;
 pub mod eval_report;
 pub mod eval_rows;
+pub mod folder_spec;
 pub(crate) mod formats;
 pub mod guard;
 pub mod inline_tools;

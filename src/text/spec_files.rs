@@ -59,7 +59,7 @@ const GPT_2: PreTokenizer = PreTokenizer {
 };
 const PRE_TOKENIZERS: [PreTokenizer; 4] = [
     GPT_2,
-    PreTokenizer { names: &["smollm", "starcoder"], single_digits: true, ..GPT_2 },
+    PreTokenizer { names: &["starcoder", "smollm"], single_digits: true, ..GPT_2 },
     PreTokenizer { names: &["llama-bpe"], expression: Some(LLAMA_3), ignore_merges: true, ..GPT_2 },
     PreTokenizer { names: &["qwen2"], expression: Some(QWEN_2), normal_form: true, ..GPT_2 },
 ];
@@ -119,7 +119,7 @@ fn tokenizer(spec: &TokenizerSpec) -> Result<Value, BadSpec> {
         Algorithm::ByteLevelBpe { merges, pre_tokenizer } => byte_level(vocabulary, merges, pre_tokenizer)?,
         Algorithm::SentencePiece { scores, adds_space } => sentencepiece(spec, vocabulary, scores, *adds_space),
     };
-    Ok(json!({
+    let mut file = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
@@ -128,8 +128,10 @@ fn tokenizer(spec: &TokenizerSpec) -> Result<Value, BadSpec> {
         "pre_tokenizer": parts.pre_tokenizer,
         "post_processor": post_processor(spec),
         "decoder": parts.decoder,
-        "model": parts.model,
-    }))
+    });
+    // Put in afterwards: the macro would copy it.
+    file["model"] = parts.model;
+    Ok(file)
 }
 
 /// The parts of a `tokenizer.json` that the algorithm decides.
@@ -140,11 +142,63 @@ struct Parts {
     model: Value,
 }
 
+fn byte_level_step(use_regex: bool) -> Value {
+    json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex })
+}
+
+impl PreTokenizer {
+    fn normalizer(&self) -> Value {
+        if self.normal_form { json!({ "type": "NFC" }) } else { Value::Null }
+    }
+
+    /// The steps of the pre-tokenizer.
+    fn steps(&self) -> Vec<Value> {
+        match (self.single_digits, self.expression) {
+            (true, _) => vec![json!({ "type": "Digits", "individual_digits": true }), byte_level_step(true)],
+            (false, Some(expression)) => {
+                let split = json!({
+                    "type": "Split", "pattern": { "Regex": expression }, "behavior": "Isolated", "invert": false,
+                });
+                vec![split, byte_level_step(false)]
+            }
+            (false, None) => vec![byte_level_step(true)],
+        }
+    }
+}
+
+/// The name of the rules that a `tokenizer.json` has, if they are known.
+pub(super) fn rules_named(normalizer: &Value, pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'static str> {
+    let steps = match pre_tokenizer.get("pretokenizers").and_then(Value::as_array) {
+        Some(steps) => steps.clone(),
+        None => vec![pre_tokenizer.clone()],
+    };
+    // How offsets are told does not change ids.
+    let bare = |steps: Vec<Value>| -> Vec<Value> {
+        steps
+            .into_iter()
+            .map(|mut step| {
+                step.as_object_mut().map(|fields| fields.remove("trim_offsets"));
+                step
+            })
+            .collect()
+    };
+    let steps = bare(steps);
+    let is_same = |rules: &&PreTokenizer| {
+        rules.normalizer() == *normalizer && bare(rules.steps()) == steps && rules.ignore_merges == ignore_merges
+    };
+    PRE_TOKENIZERS.iter().find(is_same).and_then(|rules| rules.names.last().copied())
+}
+
+/// The names of all rules, for messages.
+pub(super) fn rule_names() -> String {
+    let names: Vec<String> =
+        PRE_TOKENIZERS.iter().flat_map(|rules| rules.names).map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
 fn byte_level(vocabulary: Map<String, Value>, merges: &[String], name: &str) -> Result<Parts, BadSpec> {
     let Some(rules) = PRE_TOKENIZERS.iter().find(|rules| rules.names.contains(&name)) else {
-        let names: Vec<String> =
-            PRE_TOKENIZERS.iter().flat_map(|rules| rules.names).map(|name| format!("`{name}`")).collect();
-        return Err(BadSpec::PreTokenizer { found: name.to_owned(), expected: names.join(", ") });
+        return Err(BadSpec::PreTokenizer { found: name.to_owned(), expected: rule_names() });
     };
     let pair = |(at, merge): (usize, &String)| match merge.split_once(' ') {
         Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
@@ -153,21 +207,10 @@ fn byte_level(vocabulary: Map<String, Value>, merges: &[String], name: &str) -> 
         _ => Err(BadSpec::Merge { at, found: merge.clone() }),
     };
     let merges: Vec<Value> = merges.iter().enumerate().map(pair).collect::<Result<_, _>>()?;
-    let byte_level = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
-    let steps = match (rules.single_digits, rules.expression) {
-        (true, _) => vec![json!({ "type": "Digits", "individual_digits": true }), byte_level(true)],
-        (false, Some(expression)) => {
-            let split = json!({
-                "type": "Split", "pattern": { "Regex": expression }, "behavior": "Isolated", "invert": false,
-            });
-            vec![split, byte_level(false)]
-        }
-        (false, None) => vec![byte_level(true)],
-    };
     Ok(Parts {
-        normalizer: if rules.normal_form { json!({ "type": "NFC" }) } else { Value::Null },
-        pre_tokenizer: json!({ "type": "Sequence", "pretokenizers": steps }),
-        decoder: byte_level(true),
+        normalizer: rules.normalizer(),
+        pre_tokenizer: json!({ "type": "Sequence", "pretokenizers": rules.steps() }),
+        decoder: byte_level_step(true),
         model: bpe(vocabulary, merges, &BpeOptions { ignore_merges: rules.ignore_merges, ..BpeOptions::default() }),
     })
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::spec_files::{self, BadSpec};
+pub use super::spec_files::BadSpec;
+
+use super::spec_files;
 use crate::tokenizer_spec::TokenizerSpec;
 
 /// The files of a tokenizer.

@@ -4,7 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use pipe::device::DeviceSpec;
-use pipe::model::{CausalLm, ModelError, tokenizer_spec};
+use pipe::model::{CausalLm, GgufFormat, ModelError, export_gguf, tokenizer_spec};
+use pipe::text::chat_template::ChatTemplate;
+use pipe::text::folder_spec::spec_of;
+use pipe::text::tokenize::Tokenizer;
+use pipe::text::tokenizer_folder::TokenizerFolder;
 
 use crate::model::fixtures::golden;
 
@@ -46,6 +50,54 @@ fn a_folder_with_one_gguf_is_that_file_and_with_two_says_which() {
     fs::copy(golden("gguf/llama.gguf"), folder.path().join("b.gguf")).unwrap();
     let error = load(folder.path()).expect_err("two files").to_string();
     assert!(error.contains("`a.gguf`, `b.gguf`"), "{error}");
+}
+
+/// The embedded model, which is stored in half precision.
+fn mini() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/models/pipe-mini")
+}
+
+#[test]
+fn a_model_written_as_gguf_is_the_same_model_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec_of(&mini().as_path().into(), load(&mini()).unwrap().config().vocab_size).unwrap();
+    let path = folder.path().join("model.gguf");
+    export_gguf(&mini(), &spec, GgufFormat::F16, &path).unwrap();
+    assert_eq!(tokenizer_spec(folder.path()).unwrap().expect("a tokenizer"), spec);
+    let rows = vec![(0..60).map(|id| id * 25).collect::<Vec<u32>>(), vec![7]];
+    assert_eq!(load(&path).unwrap().logits(&rows).unwrap(), load(&mini()).unwrap().logits(&rows).unwrap());
+    // The tokenizer and the template survive the way there and back.
+    let again = TokenizerFolder::from_spec(&spec).unwrap();
+    let (before, after) = (Tokenizer::load(&mini().as_path().into()).unwrap(), Tokenizer::load(&again).unwrap());
+    for text in ["Fee of 1,024 €: naïve 学生 🙂", "  a\n\tb", "", "<tool_call>{\"x\": 1}"] {
+        assert_eq!(after.encode(text, true).unwrap(), before.encode(text, true).unwrap(), "{text:?}");
+    }
+    assert_eq!(after.added_tokens(), before.added_tokens());
+    let source = |folder: &TokenizerFolder| ChatTemplate::source_in(folder).unwrap();
+    assert_eq!(source(&again), source(&mini().as_path().into()));
+    // Eight bits are close, and half the size.
+    let small = folder.path().join("small.gguf");
+    export_gguf(&mini(), &spec, GgufFormat::Q8_0, &small).unwrap();
+    assert!(fs::metadata(&small).unwrap().len() < fs::metadata(&path).unwrap().len() * 7 / 10);
+    let greedy = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(at, _)| at);
+    let (found, expected) =
+        (load(&small).unwrap().logits(&rows).unwrap(), load(&mini()).unwrap().logits(&rows).unwrap());
+    let same = (0..60).filter(|at| greedy(found[0].at(*at)) == greedy(expected[0].at(*at))).count();
+    assert!(same >= 54, "{same} of 60 likeliest tokens are the same");
+}
+
+#[test]
+fn what_gguf_can_not_hold_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = spec_of(&mini().as_path().into(), 1_536).unwrap();
+    let refused = |model: &str| {
+        let path = folder.path().join("model.gguf");
+        export_gguf(&golden(model), &spec, GgufFormat::F16, &path).expect_err("refused").to_string()
+    };
+    assert!(refused("model/gemma3").contains("to be written as GGUF"), "{}", refused("model/gemma3"));
+    assert!(refused("model/mistral_sw").contains("sliding_window is `8`"));
+    assert!(refused("model/llama").contains("expected as many tokens as the model's vocab_size, `300`"));
+    assert!(spec_of(&mini().as_path().into(), 10).is_err());
 }
 
 #[test]

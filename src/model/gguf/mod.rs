@@ -4,12 +4,16 @@
 //! names in transformers. Specification: ggml's `docs/gguf.md`; names: `gguf-py/gguf/tensor_mapping.py` of llama.cpp.
 
 mod config;
+mod export;
 mod metadata;
 mod reader;
 mod tensors;
 mod tokenizer;
+mod writer;
 
 use std::path::{Path, PathBuf};
+
+pub use export::{GgufFormat, export_gguf};
 
 use memmap2::Mmap;
 

@@ -62,15 +62,31 @@ fn transformers_name(name: &str) -> Option<String> {
     Some(format!("model.layers.{number}.{known}.{part}"))
 }
 
-fn twist(name: &str, info: &TensorInfo, config: &ModelConfig) -> Result<Twist, ModelError> {
-    let heads = match name.rsplit('.').nth(1) {
-        Some("q_proj") => config.num_attention_heads,
-        Some("k_proj") => config.num_key_value_heads,
-        _ => return Ok(Twist::None),
-    };
-    if config.model_type != "llama" {
-        return Ok(Twist::None);
+/// The name of a tensor of transformers in llama.cpp.
+pub(super) fn llama_cpp_name(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.').filter(|(_, part)| matches!(*part, "weight" | "bias"))?;
+    if let Some((known, _)) = TOP.iter().find(|(_, new)| *new == module) {
+        return Some(format!("{known}.{part}"));
     }
+    let (layer, module) = module.strip_prefix("model.layers.")?.split_once('.')?;
+    let (known, _) = LAYER.iter().find(|(_, new)| *new == module)?;
+    Some(format!("blk.{layer}.{known}.{part}"))
+}
+
+/// Into how many heads the rows of a tensor are divided that llama.cpp has in another order.
+pub(super) fn turned_heads(name: &str, config: &ModelConfig) -> Option<usize> {
+    if !matches!(config.model_type.as_str(), "llama" | "mistral") {
+        return None;
+    }
+    match name.rsplit('.').nth(1) {
+        Some("q_proj") => Some(config.num_attention_heads),
+        Some("k_proj") => Some(config.num_key_value_heads),
+        _ => None,
+    }
+}
+
+fn twist(name: &str, info: &TensorInfo, config: &ModelConfig) -> Result<Twist, ModelError> {
+    let Some(heads) = turned_heads(name, config) else { return Ok(Twist::None) };
     let rows = heads * config.head_dim;
     if info.shape[0] == rows {
         return Ok(Twist::Interleaved { heads });

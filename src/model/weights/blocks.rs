@@ -62,6 +62,23 @@ impl StoredFormat {
         CODES.iter().find(|(known, _)| *known == code).map(|(_, format)| *format)
     }
 
+    /// Its code in the file.
+    pub(crate) fn code(self) -> u32 {
+        CODES.iter().find(|(_, known)| *known == self).map(|(code, _)| *code).expect("every type has a code")
+    }
+
+    /// Rounds numbers to plain floats or Q8_0, as ggml's `quantize_row_q8_0_ref` does.
+    ///
+    /// # Panics
+    /// For other types, which nobody writes, and for numbers that are no whole number of blocks.
+    pub(crate) fn encode(self, numbers: &[f32]) -> Vec<u8> {
+        match self {
+            Self::Float(format) => format.encode(numbers),
+            Self::Q8_0 => numbers.par_chunks(32).flat_map_iter(quantise_q8_0).collect(),
+            other => panic!("`{}` is read and not written", other.name()),
+        }
+    }
+
     /// The name of a code, known or not.
     pub(crate) fn describe(code: u32) -> String {
         UNSUPPORTED
@@ -142,6 +159,16 @@ impl StoredFormat {
         );
         out
     }
+}
+
+/// One block: a half-precision scale, 127 of which are the largest number, and 32 integers.
+#[expect(clippy::cast_possible_truncation, reason = "a quotient by the largest is at most 127 in size")]
+fn quantise_q8_0(numbers: &[f32]) -> Vec<u8> {
+    assert_eq!(numbers.len(), 32, "a tensor is whole blocks");
+    let scale = numbers.iter().fold(0.0_f32, |most, number| most.max(number.abs())) / 127.0;
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    let quants = numbers.iter().map(|number| ((number * inverse).round() as i8).cast_unsigned());
+    f16::from_f32(scale).to_le_bytes().into_iter().chain(quants).collect()
 }
 
 fn half(stored: &[u8]) -> f32 {
@@ -265,5 +292,14 @@ mod tests {
             seen += 1;
         }
         assert_eq!(seen, 8);
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_q8_0_as_the_gguf_package_does() {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/blocks.json");
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+        let case = &golden["quantised"];
+        let numbers = FloatFormat::F32.decode(&bytes(&case["numbers"]));
+        assert!(StoredFormat::Q8_0.encode(&numbers) == bytes(&case["Q8_0"]));
     }
 }

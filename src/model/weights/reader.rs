@@ -65,13 +65,21 @@ impl WeightView<'_> {
 
 /// Rows (head, pair, half) become rows (head, half, pair).
 fn deinterleave(numbers: &[f32], rows: usize, heads: usize) -> Vec<f32> {
+    let half_dim = rows / heads / 2;
+    reordered(numbers, rows, heads, |within| 2 * (within % half_dim) + within / half_dim)
+}
+
+/// Rows (head, half, pair) become rows (head, pair, half), as [`Twist::Interleaved`] has them.
+pub(crate) fn interleave(numbers: &[f32], rows: usize, heads: usize) -> Vec<f32> {
+    let half_dim = rows / heads / 2;
+    reordered(numbers, rows, heads, |within| within % 2 * half_dim + within / 2)
+}
+
+/// The rows of each head in another order: row i of the result is row `source(i)`.
+fn reordered(numbers: &[f32], rows: usize, heads: usize, source: impl Fn(usize) -> usize) -> Vec<f32> {
     let (width, head_dim) = (numbers.len() / rows, rows / heads);
-    let source = |row: usize| {
-        let (head, within) = (row / head_dim, row % head_dim);
-        let (half, pair) = (within / (head_dim / 2), within % (head_dim / 2));
-        head * head_dim + 2 * pair + half
-    };
-    (0..rows).flat_map(|row| &numbers[source(row) * width..][..width]).copied().collect()
+    let row = |row: usize| &numbers[(row / head_dim * head_dim + source(row % head_dim)) * width..][..width];
+    (0..rows).flat_map(row).copied().collect()
 }
 
 /// The weight files of one model or adapter.

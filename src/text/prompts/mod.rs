@@ -24,6 +24,7 @@ use super::tokenizer_folder::TokenizerFolder;
 pub use options::{Overlong, RenderOptions, Thoughts, ToolMode};
 pub use probe::Unusable;
 pub use rows::{BadRow, PromptsError, TokenRow, read_prompts};
+pub(crate) use stop_tokens::end_ids;
 
 /// Why a renderer can't be loaded.
 #[derive(Debug, thiserror::Error)]

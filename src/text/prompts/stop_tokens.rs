@@ -13,7 +13,7 @@ use crate::text::tokenizer_folder::TokenizerFolder;
 ///
 /// # Errors
 /// [`TemplateError::Folder`] when a config isn't a JSON object.
-pub(super) fn end_ids(folder: &TokenizerFolder, tokenizer: &Tokenizer) -> Result<Vec<u32>, TemplateError> {
+pub(crate) fn end_ids(folder: &TokenizerFolder, tokenizer: &Tokenizer) -> Result<Vec<u32>, TemplateError> {
     let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
     for file in ["generation_config.json", "config.json"] {
         let Some(config) = read_json(folder, file)? else { continue };

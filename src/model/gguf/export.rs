@@ -1,0 +1,186 @@
+//! A model folder as a GGUF file that llama.cpp loads: F16, or Q8_0 for the matrices.
+
+use std::path::Path;
+
+use super::metadata::Value;
+use super::tensors::{llama_cpp_name, turned_heads};
+use super::writer::{TensorEntry, write};
+use crate::model::config::ModelConfig;
+use crate::model::decoder::is_redundant;
+use crate::model::error::ModelError;
+use crate::model::folder;
+use crate::model::weights::{FloatFormat, StoredFormat, WeightView, interleave};
+use crate::tokenizer_spec::{Algorithm, TokenKind, TokenizerSpec};
+
+/// How the matrices of a GGUF file are stored; norms and biases are F32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GgufFormat {
+    /// Half precision.
+    F16,
+    /// Blocks of 32 eight-bit integers with a half-precision scale.
+    Q8_0,
+}
+
+/// Families with the architecture that llama.cpp calls them.
+const ARCHITECTURES: [(&str, &str); 4] =
+    [("llama", "llama"), ("mistral", "llama"), ("qwen2", "qwen2"), ("qwen3", "qwen3")];
+
+/// Writes the model folder `model` with a tokenizer to `output`.
+///
+/// # Errors
+/// llama.cpp has no form for the model that is known here, a number does not fit the format, or a file can't be read or
+/// written.
+pub fn export_gguf(
+    model: &Path,
+    tokenizer: &TokenizerSpec,
+    format: GgufFormat,
+    output: &Path,
+) -> Result<(), ModelError> {
+    let (config, weights) = folder::open(model)?;
+    weights.refuse_unreadable(|_| false)?;
+    let metadata = metadata(&config, tokenizer, format)?;
+    let mut views: Vec<(String, WeightView)> = Vec::new();
+    for view in weights.iter().filter(|view| !is_redundant(&config, view.name)) {
+        let name = llama_cpp_name(view.name).ok_or_else(|| ModelError::UnexpectedTensor {
+            tensor: view.name.to_owned(),
+            found: view.shape.to_vec(),
+            path: weights.path().to_path_buf(),
+        })?;
+        views.push((name, view));
+    }
+    let entry = |(name, view): &(String, WeightView)| TensorEntry {
+        name: name.clone(),
+        shape: view.shape.to_vec(),
+        format: stored(view.shape, format),
+    };
+    let entries: Vec<TensorEntry> = views.iter().map(entry).collect();
+    write(output, &metadata, &entries, |index| {
+        let (_, view) = &views[index];
+        let mut numbers = view.to_f32();
+        if let Some(heads) = turned_heads(view.name, &config) {
+            numbers = interleave(&numbers, view.shape[0], heads);
+        }
+        let format = entries[index].format;
+        if format != StoredFormat::Float(FloatFormat::F32)
+            && let Some(large) = numbers.iter().find(|number| !number.is_finite() || number.abs() > MOST)
+        {
+            return Err(ModelError::field(view.name, large, format!("at most {MOST} in size, for {}", format.name())));
+        }
+        Ok(format.encode(&numbers))
+    })
+}
+
+/// The largest number that half precision holds.
+const MOST: f32 = 65_504.0;
+
+/// Vectors are F32; so is a matrix whose rows are no whole number of blocks, in F16.
+fn stored(shape: &[usize], format: GgufFormat) -> StoredFormat {
+    match format {
+        _ if shape.len() < 2 => StoredFormat::Float(FloatFormat::F32),
+        GgufFormat::Q8_0 if StoredFormat::Q8_0.size_bytes(shape).is_some() => StoredFormat::Q8_0,
+        GgufFormat::F16 | GgufFormat::Q8_0 => StoredFormat::Float(FloatFormat::F16),
+    }
+}
+
+fn metadata(
+    config: &ModelConfig,
+    tokenizer: &TokenizerSpec,
+    format: GgufFormat,
+) -> Result<Vec<(String, Value)>, ModelError> {
+    let Some((_, architecture)) = ARCHITECTURES.iter().find(|(family, _)| *family == config.model_type) else {
+        let names: Vec<String> = ARCHITECTURES.iter().map(|(family, _)| format!("`{family}`")).collect();
+        let expected = format!("one of {}, to be written as GGUF", names.join(", "));
+        return Err(ModelError::UnsupportedArchitecture { found: config.model_type.clone(), expected });
+    };
+    if let Some(window) = config.windows.iter().flatten().next() {
+        return Err(ModelError::field("sliding_window", window, "null, to be written as GGUF"));
+    }
+    if tokenizer.tokens.len() != config.vocab_size {
+        let expected = format!("as many tokens as the model's vocab_size, `{}`", config.vocab_size);
+        return Err(ModelError::field("tokenizer", format!("{} tokens", tokenizer.tokens.len()), expected));
+    }
+    let mut entries: Vec<(String, Value)> = Vec::new();
+    let mut add = |key: String, value: Value| entries.push((key, value));
+    let size = |size: usize| Value::Integer(i64::try_from(size).unwrap_or(i64::MAX));
+    add("general.architecture".into(), Value::Text((*architecture).to_owned()));
+    add("general.type".into(), Value::Text("model".into()));
+    for (name, value) in [
+        ("block_count", config.num_hidden_layers),
+        ("context_length", config.max_position_embeddings),
+        ("embedding_length", config.hidden_size),
+        ("feed_forward_length", config.intermediate_size),
+        ("attention.head_count", config.num_attention_heads),
+        ("attention.head_count_kv", config.num_key_value_heads),
+        ("attention.key_length", config.head_dim),
+        ("attention.value_length", config.head_dim),
+        ("rope.dimension_count", config.head_dim),
+        ("vocab_size", config.vocab_size),
+    ] {
+        add(format!("{architecture}.{name}"), size(value));
+    }
+    add(format!("{architecture}.attention.layer_norm_rms_epsilon"), Value::Float(config.rms_norm_eps));
+    let (theta, factor) = config
+        .rope
+        .plain()
+        .ok_or_else(|| ModelError::field("rope_type", "llama3", "`default` or `linear`, to be written as GGUF"))?;
+    add(format!("{architecture}.rope.freq_base"), Value::Float(theta));
+    if let Some(factor) = factor {
+        add(format!("{architecture}.rope.scaling.type"), Value::Text("linear".into()));
+        add(format!("{architecture}.rope.scaling.factor"), Value::Float(factor));
+    }
+    // `LLAMA_FTYPE_MOSTLY_F16` and `_Q8_0`.
+    let file_type = match format {
+        GgufFormat::F16 => 1,
+        GgufFormat::Q8_0 => 7,
+    };
+    add("general.file_type".into(), Value::Integer(file_type));
+    add("general.quantization_version".into(), Value::Integer(2));
+    entries.extend(tokenizer_entries(tokenizer));
+    Ok(entries)
+}
+
+fn tokenizer_entries(tokenizer: &TokenizerSpec) -> Vec<(String, Value)> {
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let mut entries = match &tokenizer.algorithm {
+        Algorithm::ByteLevelBpe { merges, pre_tokenizer } => vec![
+            (key("model"), Value::Text("gpt2".into())),
+            (key("pre"), Value::Text(pre_tokenizer.clone())),
+            (key("merges"), Value::Texts(merges.clone())),
+        ],
+        Algorithm::SentencePiece { scores, adds_space } => vec![
+            (key("model"), Value::Text("llama".into())),
+            (key("pre"), Value::Text("default".into())),
+            (key("scores"), Value::Floats(scores.clone())),
+            (key("add_space_prefix"), Value::Flag(*adds_space)),
+        ],
+    };
+    entries.push((key("tokens"), Value::Texts(tokenizer.tokens.clone())));
+    entries.push((key("token_type"), Value::Integers(tokenizer.kinds.iter().map(|kind| kind_code(*kind)).collect())));
+    let eot = tokenizer.end_ids.iter().copied().find(|id| Some(*id) != tokenizer.eos);
+    for (role, id) in [
+        ("bos", tokenizer.bos),
+        ("eos", tokenizer.eos.or_else(|| tokenizer.end_ids.first().copied())),
+        ("eot", eot.filter(|_| tokenizer.eos.is_some())),
+        ("unknown", tokenizer.unknown),
+        ("padding", tokenizer.padding),
+    ] {
+        entries.extend(id.map(|id| (key(&format!("{role}_token_id")), Value::Integer(i64::from(id)))));
+    }
+    entries.push((key("add_bos_token"), Value::Flag(tokenizer.adds_bos)));
+    entries.push((key("add_eos_token"), Value::Flag(tokenizer.adds_eos)));
+    entries
+        .extend(tokenizer.chat_template.clone().map(|source| ("tokenizer.chat_template".into(), Value::Text(source))));
+    entries
+}
+
+/// `llama_token_type`.
+const fn kind_code(kind: TokenKind) -> i64 {
+    match kind {
+        TokenKind::Normal => 1,
+        TokenKind::Unknown => 2,
+        TokenKind::Control => 3,
+        TokenKind::UserDefined => 4,
+        TokenKind::Unused => 5,
+        TokenKind::Byte => 6,
+    }
+}
