@@ -1,5 +1,5 @@
 //! A tokenizer's folder as plain data, for formats that hold the tokenizer with the weights: the way back from
-//! [`super::spec_files`].
+//! `spec_files`.
 //!
 //! Byte-level tokenizers only, and only those whose rules for cutting words have a name in llama.cpp that is known here.
 
