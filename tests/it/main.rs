@@ -14,6 +14,7 @@ mod disk;
 mod epochs;
 mod eval_reports;
 mod eval_stage;
+mod fuzz;
 mod gate_rules;
 mod gate_stage;
 mod gguf;

@@ -1,0 +1,118 @@
+//! Mutated weight files: refused or read, never a panic, a hang or an allocation beyond the file's size.
+//!
+//! A few hundred mutations run always; `PIPE_FUZZ_SECONDS=600 cargo test --release fuzz` goes on for that long.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use pipe::device::DeviceSpec;
+use pipe::model::{CausalLm, tokenizer_spec};
+use pipe::text::tokenizer_folder::TokenizerFolder;
+
+use crate::model::fixtures::golden;
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+}
+
+/// Numbers at which sizes and offsets go wrong.
+const INTERESTING: [u64; 8] = [0, 1, u64::MAX, 1 << 63, 1 << 31, 1 << 32, 0xffff_ffff, 0x7fff_ffff_ffff_ffff];
+
+/// A file with one to four changes, most of them in its first 2,500 bytes, where the header is.
+fn mutate(whole: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    for _ in 0..=random.below(4) {
+        let reach = if random.below(8) == 0 { bytes.len() } else { bytes.len().min(2_500) };
+        if reach < 16 {
+            break;
+        }
+        let at = random.below(reach - 8);
+        match random.below(6) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = u8::try_from(random.below(256)).unwrap(),
+            2 => bytes[at..at + 8].copy_from_slice(&INTERESTING[random.below(8)].to_le_bytes()),
+            3 => bytes.truncate(at + random.below(bytes.len() - at)),
+            4 => drop(bytes.drain(at..at + random.below(8))),
+            _ => {
+                let copy = bytes[at..at + random.below(8)].to_vec();
+                bytes.splice(at..at, copy);
+            }
+        }
+    }
+    bytes
+}
+
+/// Calls `read` on mutations for as long as is wanted.
+fn fuzz(whole: &[u8], seed: u64, read: impl Fn(&[u8])) {
+    const ALWAYS: usize = 400;
+    let seconds = std::env::var("PIPE_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+    let (end, mut random) = (Instant::now() + Duration::from_secs(seconds), Random(seed));
+    let mut round = 0;
+    while round < ALWAYS || Instant::now() < end {
+        let bytes = mutate(whole, &mut random);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&bytes)));
+        if caught.is_err() {
+            let kept = std::env::temp_dir().join(format!("pipe-fuzz-{seed}-{round}"));
+            fs::write(&kept, &bytes).unwrap();
+            panic!("mutation {round} of seed {seed} panics; it is kept as {}", kept.display());
+        }
+        round += 1;
+    }
+}
+
+#[test]
+fn mutated_gguf_files_never_panic() {
+    let whole = fs::read(golden("gguf/llama.gguf")).unwrap();
+    let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
+    fuzz(&whole, 17, |bytes| {
+        fs::write(file.path(), bytes).unwrap();
+        if let Ok(model) = CausalLm::load(file.path(), None, DeviceSpec::default()) {
+            let _ = model.logits(&[vec![1, 2, 3]]);
+        }
+    });
+}
+
+#[test]
+fn mutated_gguf_tokenizers_never_panic() {
+    let mini = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/models/pipe-mini");
+    let folder = tempfile::tempdir().unwrap();
+    let spec = pipe::text::folder_spec::spec_of(&mini.as_path().into(), 1_536).unwrap();
+    let path = folder.path().join("model.gguf");
+    pipe::model::export_gguf(&mini, &spec, pipe::model::GgufFormat::Q8_0, &path).unwrap();
+    // The header and what follows it for a bit: tokenizers need no weights, but tensors must lie in the file.
+    let whole = fs::read(&path).unwrap();
+    fuzz(&whole, 18, |bytes| {
+        fs::write(&path, bytes).unwrap();
+        if let Ok(Some(spec)) = tokenizer_spec(&path)
+            && let Ok(files) = TokenizerFolder::from_spec(&spec)
+            && let Ok(tokenizer) = pipe::text::tokenize::Tokenizer::load(&files)
+        {
+            let _ = tokenizer.encode("What is due? 12 €", true);
+        }
+    });
+}
+
+#[test]
+fn mutated_safetensors_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(golden("model/llama/config.json"), folder.path().join("config.json")).unwrap();
+    let whole = fs::read(golden("model/llama/model.safetensors")).unwrap();
+    fuzz(&whole, 19, |bytes| {
+        fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+        if let Ok(model) = CausalLm::load(folder.path(), None, DeviceSpec::default()) {
+            let _ = model.logits(&[vec![1, 2, 3]]);
+        }
+    });
+}
