@@ -102,7 +102,8 @@ pub enum Arity {
 pub enum Projection {
     /// All of it.
     Whole,
-    /// Of a folder, the files with these names at its top; those that are absent are left out.
+    /// Of a folder, the files with these names at its top; those that are absent are left out. `*.gguf` means every file
+    /// that ends so.
     Files(&'static [&'static str]),
 }
 

@@ -32,7 +32,12 @@ pub fn current_root() -> PathBuf {
 #[must_use]
 pub fn cache_folder(flag: Option<&Path>, root: &Path) -> PathBuf {
     let variable = || std::env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    flag.map(Path::to_owned).or_else(variable).unwrap_or_else(|| root.join("cache"))
+    absolute(flag.map(Path::to_owned).or_else(variable).unwrap_or_else(|| root.join("cache")))
+}
+
+/// The same path from the root on: what is kept there outlives the current folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// How the hub is reached: the variables that Python's `huggingface_hub` reads.
@@ -49,7 +54,7 @@ pub fn hub() -> HubSettings {
     HubSettings {
         endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()).trim_end_matches('/').to_owned(),
         token: variable("HF_TOKEN").or_else(stored).map(|token| token.trim().to_owned()),
-        cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+        cache: absolute(variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from)),
         offline: variable("HF_HUB_OFFLINE").is_some_and(is_on),
     }
 }

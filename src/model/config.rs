@@ -19,6 +19,7 @@ const HARMLESS: &[&str] = &[
     "_from_model_config",
     "_name_or_path",
     "architectures",
+    "cache_implementation",
     "id2label",
     "is_llama_config",
     "keys_to_ignore_at_inference",
@@ -31,6 +32,9 @@ const HARMLESS: &[&str] = &[
     "transformers_version",
     "use_cache",
 ];
+
+/// No model has more, and what each layer is like is listed before a weight is looked for.
+const MAX_LAYERS: usize = 10_000;
 
 /// Fields that must have one of these values, because another value would need code that is not there.
 const FIXED: &[(&str, &[&str])] = &[
@@ -135,6 +139,9 @@ impl ModelConfig {
         };
         let max_position_embeddings = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
         let num_hidden_layers = fields.size("num_hidden_layers")?;
+        if num_hidden_layers > MAX_LAYERS {
+            return Err(ModelError::field("num_hidden_layers", num_hidden_layers, format!("at most {MAX_LAYERS}")));
+        }
         let (rope, sliding_rope) = fields.ropes(family, max_position_embeddings)?;
         Ok(Self {
             model_type,
@@ -270,7 +277,10 @@ impl Fields {
 
     /// The window of each layer: as `layer_types` says, else as the family does it.
     fn windows(&mut self, layers: usize, rule: SlidingRule) -> Result<Vec<Option<usize>>, ModelError> {
-        let window = self.optional_size("sliding_window")?;
+        // transformers takes 4096 where the field is absent; null means that there is no window.
+        let usual = matches!(rule, SlidingRule::Always | SlidingRule::AllButEach(_))
+            && !self.left.contains_key("sliding_window");
+        let window = if usual { Some(4096) } else { self.optional_size("sliding_window")? };
         let types: Option<Vec<String>> = self.optional("layer_types", "a list of names")?;
         let slides: Vec<bool> = match types {
             None => (0..layers).map(|layer| rule.applies(layer)).collect(),

@@ -73,6 +73,7 @@ impl Encoder {
     /// It is no BERT encoder, pools otherwise than by the mean, or a file is malformed.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         let config = BertConfig::read(folder)?;
+        check_modules(folder)?;
         check_pooling(folder)?;
         let files = WeightFiles::open_folder(folder)?;
         // A checkpoint of the bare encoder has no prefix, one with a head has.
@@ -275,6 +276,20 @@ vectorised! {
     }
 }
 
+/// Refuses a folder of sentence-transformers with further modules, such as a dense layer after the mean.
+fn check_modules(folder: &Path) -> Result<(), ModelError> {
+    const EXPECTED: &str = "`Transformer`, `Pooling` and `Normalize` alone";
+    let Some(modules) = read_json(&folder.join("modules.json"))? else { return Ok(()) };
+    for module in modules.as_array().into_iter().flatten() {
+        let kind = module.get("type").and_then(Value::as_str).unwrap_or_default();
+        let name = kind.rsplit('.').next().unwrap_or_default();
+        if !matches!(name, "Transformer" | "Pooling" | "Normalize") {
+            return Err(ModelError::field("modules.json", kind, EXPECTED));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a folder of sentence-transformers that makes its embeddings otherwise.
 fn check_pooling(folder: &Path) -> Result<(), ModelError> {
     let Some(config) = read_json(&folder.join("1_Pooling/config.json"))? else { return Ok(()) };
@@ -290,6 +305,9 @@ fn check_pooling(folder: &Path) -> Result<(), ModelError> {
 /// What sentence-transformers cuts sentences to.
 fn max_tokens(folder: &Path) -> Result<Option<usize>, ModelError> {
     let Some(config) = read_json(&folder.join("sentence_bert_config.json"))? else { return Ok(None) };
+    if config.get("do_lower_case") == Some(&Value::Bool(true)) {
+        return Err(ModelError::field("do_lower_case", true, "`false`: letters are the tokenizer's matter"));
+    }
     match config.get("max_seq_length") {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 2) {

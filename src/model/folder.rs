@@ -85,10 +85,11 @@ pub(crate) fn copy_all_but_weights(
         let bytes = std::fs::read(&from).map_err(ModelError::read(&from))?;
         std::fs::write(&to, bytes).map_err(ModelError::write(&to))
     };
-    for name in COMPANIONS.iter().filter(|name| base.join(name).is_file()) {
+    let is_gguf = gguf::locate(base)?.is_some();
+    for name in COMPANIONS.iter().filter(|name| !is_gguf && base.join(name).is_file()) {
         copy(name)?;
     }
-    if !base.join("generation_config.json").is_file() {
+    if is_gguf || !base.join("generation_config.json").is_file() {
         write_text(&output.join("generation_config.json"), &config.generation_json())?;
     }
     if dtype == config.dtype && base.join("config.json").is_file() {

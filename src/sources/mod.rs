@@ -90,3 +90,15 @@ impl Sources {
         Ok(found)
     }
 }
+
+/// How the names of unfinished fetches begin.
+const DRAFT: &str = ".tmp-";
+
+/// Removes what a killed fetch left; whoever calls this holds the lock of the folder.
+fn sweep(home: &Path, prefix: &str) -> Result<(), SourceError> {
+    let entries = home.read_dir().map_err(SourceError::io("read", home))?;
+    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes())) {
+        std::fs::remove_dir_all(entry.path()).map_err(SourceError::io("remove", &entry.path()))?;
+    }
+    Ok(())
+}

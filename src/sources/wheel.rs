@@ -1,7 +1,8 @@
 //! Takes a file or folder out of a wheel: a zip file whose `RECORD` has the SHA-256 of each file (PEP 427).
 //!
 //! The archive is foreign. Only what was asked for is written, below one folder; every file must be in `RECORD` with the
-//! size and digest it has, so a bomb is cut off at the size that the record admits. Links are not followed but refused.
+//! size and digest it has; that guards against damage, not against the wheel's author, whose record it is: what is unpacked
+//! has no bound but the disk. Links are not followed but refused.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -111,6 +111,7 @@ impl StageKind for RenderPrompts {
                 "chat_template.jinja",
                 "config.json",
                 "generation_config.json",
+                "*.gguf",
             ]),
             about: "The model whose tokenizer and chat template are used.",
         },

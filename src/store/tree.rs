@@ -110,7 +110,13 @@ impl Tree {
     /// The listing restricted to the files with these names at the folder's top; absent ones are left out.
     #[must_use]
     pub fn project(&self, names: &[&str]) -> Self {
-        Self { entries: self.entries.iter().filter(|entry| names.contains(&entry.path.as_str())).cloned().collect() }
+        let is_named = |path: &str| {
+            names.iter().any(|name| match name.strip_prefix('*') {
+                Some(ending) => path.ends_with(ending) && !path.contains('/'),
+                None => path == *name,
+            })
+        };
+        Self { entries: self.entries.iter().filter(|entry| is_named(&entry.path)).cloned().collect() }
     }
 
     /// How many bytes all files have together.

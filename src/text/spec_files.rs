@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::tokenizer_spec::{Algorithm, TokenKind, TokenizerSpec};
 
+/// The longest token, in bytes; every cut of a SentencePiece token is looked at.
+const MAX_TOKEN_BYTES: usize = 4096;
+
 /// Why no tokenizer can be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSpec {
@@ -28,6 +31,9 @@ pub enum BadSpec {
         /// Its text.
         found: String,
     },
+    /// A token is longer than any that was ever learned.
+    #[error("token `{0}` has more than {MAX_TOKEN_BYTES} bytes")]
+    TooLong(usize),
     /// A text is the token of two ids.
     #[error("the token `{0}` is there twice")]
     Twice(String),
@@ -51,7 +57,7 @@ const QWEN_2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 const GPT_2: PreTokenizer = PreTokenizer {
-    names: &["default", "gpt-2"],
+    names: &["gpt-2"],
     single_digits: false,
     expression: None,
     normal_form: false,
@@ -111,6 +117,9 @@ fn generation(spec: &TokenizerSpec) -> Map<String, Value> {
 fn tokenizer(spec: &TokenizerSpec) -> Result<Value, BadSpec> {
     let mut vocabulary = Map::with_capacity(spec.tokens.len());
     for (id, token) in spec.tokens.iter().enumerate() {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(BadSpec::TooLong(id));
+        }
         if vocabulary.insert(token.clone(), json!(id)).is_some() {
             return Err(BadSpec::Twice(token.clone()));
         }

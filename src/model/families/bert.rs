@@ -23,9 +23,10 @@ pub(crate) struct BertConfig {
 }
 
 /// Fields that say nothing about the numbers of a forward pass.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 9] = [
     "attention_probs_dropout_prob",
     "classifier_dropout",
+    "dtype",
     "gradient_checkpointing",
     "hidden_dropout_prob",
     "initializer_range",

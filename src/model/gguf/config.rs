@@ -114,12 +114,12 @@ fn special_tokens(metadata: &Metadata, fields: &mut Map<String, Json>) -> Result
 
 fn rope_scaling(metadata: &Metadata, architecture: &str) -> Result<Option<Json>, ModelError> {
     let key = format!("{architecture}.rope.scaling.type");
+    let factor = format!("{architecture}.rope.scaling.factor");
     match metadata.text(&key)? {
-        None | Some("none") => Ok(None),
-        Some("linear") => {
-            let key = format!("{architecture}.rope.scaling.factor");
-            Ok(Some(json!({ "rope_type": "linear", "factor": number(metadata, &key)? })))
-        }
+        Some("none") => Ok(None),
+        // Without a type llama.cpp takes a factor for that of a linear scaling.
+        None if metadata.get(&factor).is_none() => Ok(None),
+        None | Some("linear") => Ok(Some(json!({ "rope_type": "linear", "factor": number(metadata, &factor)? }))),
         Some(other) => Err(ModelError::field(key, other, "`none` or `linear`")),
     }
 }

@@ -116,8 +116,11 @@ fn place(
                 StoredFormat::names()
             )
         })?;
-        let shape: Vec<usize> =
-            shape.iter().filter_map(|width| usize::try_from(*width).ok().filter(|width| *width > 0)).collect();
+        let widths: Option<Vec<usize>> =
+            shape.iter().map(|width| usize::try_from(*width).ok().filter(|width| *width > 0)).collect();
+        let Some(shape) = widths else {
+            return Err(format!("tensor `{name}` has the shape `{shape:?}`, which nothing can hold"));
+        };
         let bytes = format.size_bytes(&shape).ok_or_else(|| {
             format!("tensor `{name}` has the shape `{shape:?}`, which `{}` can't hold", format.name())
         })?;

@@ -36,16 +36,19 @@ pub(super) fn tokenizer(metadata: &Metadata) -> Result<TokenizerSpec, ModelError
             id => Ok(id),
         }
     };
+    // What llama.cpp takes for granted where a key is absent (`llama_vocab::impl::load`).
     let sentencepiece = matches!(algorithm, Algorithm::SentencePiece { .. });
+    let llama_3 = matches!(&algorithm, Algorithm::ByteLevelBpe { pre_tokenizer, .. } if pre_tokenizer == "llama-bpe");
+    let or_usual = |id: Option<u32>, usual: u32| id.or(sentencepiece.then_some(usual));
     Ok(TokenizerSpec {
         tokens: tokens.to_vec(),
         kinds,
-        bos: id("bos")?,
-        eos: id("eos")?,
-        unknown: id("unknown")?,
+        bos: or_usual(id("bos")?, 1),
+        eos: or_usual(id("eos")?, 2),
+        unknown: or_usual(id("unknown")?, 0),
         padding: id("padding")?,
         end_ids: end_ids(metadata)?,
-        adds_bos: metadata.flag(&key("add_bos_token"))?.unwrap_or(sentencepiece),
+        adds_bos: metadata.flag(&key("add_bos_token"))?.unwrap_or(sentencepiece || llama_3),
         adds_eos: metadata.flag(&key("add_eos_token"))?.unwrap_or(false),
         chat_template: metadata.text("tokenizer.chat_template")?.map(str::to_owned),
         algorithm,

@@ -37,6 +37,7 @@ pub(super) struct Listing {
 }
 
 /// What the hub says of a file.
+#[derive(Clone)]
 pub(super) struct FileInfo {
     /// The name of its bytes: the SHA-256 of a large file, git's blob id of a small one.
     pub(super) etag: String,
@@ -63,6 +64,7 @@ impl Client {
             .max_redirects(0)
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(20)))
+            .timeout_per_read(Some(Duration::from_mins(1)))
             .timeout_recv_response(Some(Duration::from_mins(1)))
             .user_agent(concat!("pipe/", env!("CARGO_PKG_VERSION")))
             .build();
@@ -117,14 +119,15 @@ impl Client {
         Ok(FileInfo { etag: etag.to_ascii_lowercase(), size, url })
     }
 
-    /// The bytes of a file from some byte on; says whether the server began there or at the first.
-    pub(super) fn bytes(&self, info: &FileInfo, from: u64) -> Result<(bool, impl Read + use<>), SourceError> {
+    /// The bytes of a file from some byte on, and whether the server began there or at the first; nothing when it says that
+    /// there is no such byte.
+    pub(super) fn bytes(&self, info: &FileInfo, from: u64) -> Result<Option<(bool, impl Read + use<>)>, SourceError> {
         let (response, _) = self.follow(&info.url, "GET", Some(from).filter(|from| *from > 0), true)?;
-        let resumed = response.status() == 206;
-        if response.status() != 416 {
-            self.check_status(&response)?;
+        if response.status() == 416 {
+            return Ok(None);
         }
-        Ok((resumed, response.into_body().into_reader()))
+        self.check_status(&response)?;
+        Ok(Some((response.status() == 206, response.into_body().into_reader())))
     }
 
     /// Sends a request and follows redirects: all of them, or only those that stay on the server.

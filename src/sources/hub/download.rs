@@ -36,7 +36,8 @@ pub(super) fn file(
     }
     // Python's name for it, so that either program goes on where the other was stopped.
     let partial = blob.with_file_name(format!("{}.incomplete", info.etag));
-    fetch(client, &info, file, &partial, observe)?;
+    let again = || client.info(name, commit, file).map(|again| FileInfo { url: again.url, ..info.clone() });
+    fetch(client, &info, again, file, &partial, observe)?;
     check(client, &info, file, &partial)?;
     fs::rename(&partial, &blob).map_err(SourceError::io("create", &blob))?;
     Ok(blob)
@@ -46,17 +47,18 @@ fn is_there(blob: &Path, size: u64) -> bool {
     fs::metadata(blob).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
 }
 
-/// Appends what is missing to a partial file.
+/// Appends what is missing to a partial file. Where the bytes are is asked `again` after each break: such places expire.
 fn fetch(
     client: &Client,
     info: &FileInfo,
+    again: impl Fn() -> Result<FileInfo, SourceError>,
     file: &str,
     partial: &Path,
     observe: &mut dyn FnMut(Fetching),
 ) -> Result<(), SourceError> {
     let mut output =
         File::options().create(true).append(true).open(partial).map_err(SourceError::io("create", partial))?;
-    let mut idle = 0;
+    let (mut idle, mut place) = (0, info.clone());
     loop {
         let had = output.metadata().map_err(SourceError::io("read", partial))?.len();
         if had == info.size {
@@ -66,7 +68,15 @@ fn fetch(
             output.set_len(0).map_err(SourceError::io("write", partial))?;
             continue;
         }
-        let (resumed, input) = client.bytes(info, had)?;
+        let Some((resumed, input)) = client.bytes(&place, had)? else {
+            // What is here is no part of the file.
+            output.set_len(0).map_err(SourceError::io("write", partial))?;
+            idle += 1;
+            if idle >= MAX_IDLE_TRIES {
+                return Err(client.failed(format!("`{file}`: the server has not the bytes that it says it has")));
+            }
+            continue;
+        };
         if !resumed && had > 0 {
             output.set_len(0).map_err(SourceError::io("write", partial))?;
         }
@@ -79,6 +89,9 @@ fn fetch(
         if has < info.size && idle >= MAX_IDLE_TRIES {
             let why = broke.unwrap_or_else(|| "the connection ends early".to_owned());
             return Err(client.failed(format!("`{file}`: `{has}` of `{}` bytes came, then {why}", info.size)));
+        }
+        if has < info.size {
+            place = again()?;
         }
     }
     output.sync_all().map_err(SourceError::io("write", partial))

@@ -58,6 +58,8 @@ impl Repository {
         let folder = self.folder.join("refs");
         fs::create_dir_all(&folder).map_err(SourceError::io("create", &folder))?;
         let path = folder.join(revision);
-        fs::write(&path, commit).map_err(SourceError::io("write", &path))
+        let draft = tempfile::NamedTempFile::new_in(&folder).map_err(SourceError::io("write to", &folder))?;
+        fs::write(draft.path(), commit).map_err(SourceError::io("write", draft.path()))?;
+        draft.persist(&path).map(|_| ()).map_err(|error| SourceError::io("write", &path)(error.error))
     }
 }

@@ -17,7 +17,7 @@ use client::Client;
 use layout::Repository;
 
 use super::error::SourceError;
-use super::{Fetched, Fetching};
+use super::{DRAFT, Fetched, Fetching, sweep};
 use crate::source::Hub;
 
 /// How the hub is reached; what the environment says, read by the command line.
@@ -100,15 +100,22 @@ pub(super) fn pull(
     if settings.offline {
         return Err(SourceError::Offline { name });
     }
-    let client = Client::new(settings, &name);
-    let listing =
-        client.listing(&source.repository, &pinned(folder, source).unwrap_or_else(|| source.revision.clone()))?;
-    let wanted = files::wanted(&listing.files, source)?;
-    let repository = Repository::new(&settings.cache, &source.repository);
     let home = home(folder);
     fs::create_dir_all(&home).map_err(SourceError::io("create", &home))?;
-    let draft =
-        tempfile::Builder::new().prefix(".tmp-").tempdir_in(&home).map_err(SourceError::io("write to", &home))?;
+    // One fetch at a time; whoever waited finds the other's result.
+    let lock_path = home.join(".lock");
+    let lock = File::create(&lock_path).map_err(SourceError::io("create", &lock_path))?;
+    lock.lock().map_err(SourceError::io("lock", &lock_path))?;
+    if let Some(path) = locate(folder, source) {
+        return Ok(path);
+    }
+    let client = Client::new(settings, &name);
+    let known = pinned(folder, source);
+    let listing = client.listing(&source.repository, known.as_deref().unwrap_or(&source.revision))?;
+    let wanted = files::wanted(&listing.files, source)?;
+    let repository = Repository::new(&settings.cache, &source.repository);
+    sweep(&home, DRAFT)?;
+    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&home).map_err(SourceError::io("write to", &home))?;
     for file in &wanted {
         let blob = download::file(&client, &repository, &source.repository, &listing.commit, file, observe)?;
         repository.link(&listing.commit, file, &blob)?;
@@ -120,7 +127,8 @@ pub(super) fn pull(
     }
     let own = home.join(name_of(source, &listing.commit));
     publish(&draft.path().join("files"), &own)?;
-    if !source.is_pinned() {
+    // Only a branch that was just looked up: what was known before may be older than what other programs know.
+    if known.is_none() {
         repository.note_revision(&source.revision, &listing.commit)?;
         let note = home.join(name_of(source, &source.revision) + ".commit");
         fs::write(&note, format!("{}\n", listing.commit)).map_err(SourceError::io("write", &note))?;
@@ -129,15 +137,12 @@ pub(super) fn pull(
     locate(folder, source).ok_or(SourceError::Hub { name, message: "its files vanished meanwhile".into() })
 }
 
-/// Puts the folder of links in its place; whoever was first wins, unless their links lead nowhere by now.
+/// Puts the folder of links in its place, in that of one whose links lead nowhere by now; the caller holds the lock.
 fn publish(draft: &Path, own: &Path) -> Result<(), SourceError> {
-    if own.exists() && !is_whole(own) {
+    if own.exists() {
         fs::remove_dir_all(own).map_err(SourceError::io("remove", own))?;
     }
-    match fs::rename(draft, own) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => Ok(()),
-        done => done.map_err(SourceError::io("create", own)),
-    }
+    fs::rename(draft, own).map_err(SourceError::io("create", own))
 }
 
 /// See [`super::Sources::list`].

@@ -34,6 +34,9 @@ pub enum Scope {
 const SCOPES: [(&str, Scope); 3] =
     [("semantic", Scope::Whole), ("semantic-sentence", Scope::Sentence), ("semantic-span", Scope::Span)];
 
+/// What a cosine of two equal vectors of singles may lack of one.
+const ROUNDING: f64 = 1e-6;
+
 /// The most words of an answer whose runs are looked at; what follows is left out.
 const MOST_WORDS: usize = 256;
 
@@ -71,7 +74,7 @@ impl Semantic {
     /// The score that the greatest cosine gives; none means that there was nothing to compare.
     #[must_use]
     pub fn score(&self, cosine: Option<f64>) -> f64 {
-        if cosine.is_some_and(|cosine| cosine >= self.threshold) { 1.0 } else { 0.0 }
+        if cosine.is_some_and(|cosine| cosine + ROUNDING >= self.threshold) { 1.0 } else { 0.0 }
     }
 }
 
