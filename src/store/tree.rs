@@ -107,7 +107,8 @@ impl Tree {
         self.entries.get(found)
     }
 
-    /// The listing restricted to the files with these names at the folder's top; absent ones are left out.
+    /// The listing restricted to the files with these names at the folder's top; absent ones are left out, and `*.gguf` stands
+    /// for all that end so.
     #[must_use]
     pub fn project(&self, names: &[&str]) -> Self {
         let is_named = |path: &str| {
@@ -208,6 +209,8 @@ mod tests {
         let part = tree.project(&["config.json", "absent"]);
         assert_eq!(part.entries(), [entry("config.json")]);
         assert_ne!(part.digest(), tree.digest());
+        let tree = Tree::new(vec![entry("a.gguf"), entry("deep/b.gguf"), entry("gguf")]).unwrap();
+        assert_eq!(tree.project(&["*.gguf"]).entries(), [entry("a.gguf")]);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::metadata::Value;
 use super::tensors::{llama_cpp_name, turned_heads};
+use super::tokenizer::code;
 use super::writer::{TensorEntry, write};
 use crate::model::config::ModelConfig;
 use crate::model::decoder::is_redundant;
 use crate::model::error::ModelError;
 use crate::model::folder;
 use crate::model::weights::{FloatFormat, StoredFormat, WeightView, interleave};
-use crate::tokenizer_spec::{Algorithm, TokenKind, TokenizerSpec};
+use crate::tokenizer_spec::{Algorithm, TokenizerSpec};
 
 /// How the matrices of a GGUF file are stored; norms and biases are F32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub fn export_gguf(
 /// The largest number that half precision holds.
 const MOST: f32 = 65_504.0;
 
-/// Vectors are F32; so is a matrix whose rows are no whole number of blocks, in F16.
+/// Vectors are F32; a matrix whose rows are no whole number of blocks is F16.
 fn stored(shape: &[usize], format: GgufFormat) -> StoredFormat {
     match format {
         _ if shape.len() < 2 => StoredFormat::Float(FloatFormat::F32),
@@ -155,7 +156,7 @@ fn tokenizer_entries(tokenizer: &TokenizerSpec) -> Vec<(String, Value)> {
         ],
     };
     entries.push((key("tokens"), Value::Texts(tokenizer.tokens.clone())));
-    entries.push((key("token_type"), Value::Integers(tokenizer.kinds.iter().map(|kind| kind_code(*kind)).collect())));
+    entries.push((key("token_type"), Value::Integers(tokenizer.kinds.iter().map(|kind| code(*kind)).collect())));
     let eot = tokenizer.end_ids.iter().copied().find(|id| Some(*id) != tokenizer.eos);
     for (role, id) in [
         ("bos", tokenizer.bos),
@@ -171,16 +172,4 @@ fn tokenizer_entries(tokenizer: &TokenizerSpec) -> Vec<(String, Value)> {
     entries
         .extend(tokenizer.chat_template.clone().map(|source| ("tokenizer.chat_template".into(), Value::Text(source))));
     entries
-}
-
-/// `llama_token_type`.
-const fn kind_code(kind: TokenKind) -> i64 {
-    match kind {
-        TokenKind::Normal => 1,
-        TokenKind::Unknown => 2,
-        TokenKind::Control => 3,
-        TokenKind::UserDefined => 4,
-        TokenKind::Unused => 5,
-        TokenKind::Byte => 6,
-    }
 }

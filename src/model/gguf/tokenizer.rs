@@ -72,16 +72,23 @@ pub(super) fn end_ids(metadata: &Metadata) -> Result<Vec<u32>, ModelError> {
 }
 
 /// `llama_token_type`.
+const KINDS: [(i64, TokenKind); 6] = [
+    (1, TokenKind::Normal),
+    (2, TokenKind::Unknown),
+    (3, TokenKind::Control),
+    (4, TokenKind::UserDefined),
+    (5, TokenKind::Unused),
+    (6, TokenKind::Byte),
+];
+
 fn kind(code: i64) -> Result<TokenKind, ModelError> {
-    Ok(match code {
-        1 => TokenKind::Normal,
-        2 => TokenKind::Unknown,
-        3 => TokenKind::Control,
-        4 => TokenKind::UserDefined,
-        5 => TokenKind::Unused,
-        6 => TokenKind::Byte,
-        other => return Err(ModelError::field("tokenizer.ggml.token_type", other, "1 to 6")),
-    })
+    let known = KINDS.iter().find(|(known, _)| *known == code);
+    known.map(|(_, kind)| *kind).ok_or_else(|| ModelError::field("tokenizer.ggml.token_type", code, "1 to 6"))
+}
+
+/// The code of a kind of token in the file.
+pub(super) fn code(kind: TokenKind) -> i64 {
+    KINDS.iter().find(|(_, known)| *known == kind).map(|(code, _)| *code).expect("every kind has a code")
 }
 
 fn same_length(name: &str, found: usize, tokens: usize) -> Result<(), ModelError> {

@@ -17,7 +17,7 @@ use client::Client;
 use layout::Repository;
 
 use super::error::SourceError;
-use super::{DRAFT, Fetched, Fetching, sweep};
+use super::{Fetched, Fetching, draft, lock};
 use crate::source::Hub;
 
 /// How the hub is reached; what the environment says, read by the command line.
@@ -70,7 +70,7 @@ pub(super) fn locate(folder: &Path, source: &Hub) -> Option<PathBuf> {
     if !is_whole(&own) {
         return None;
     }
-    Some(source.path.as_ref().map_or_else(|| own.clone(), |path| own.join(file_name(path))))
+    Some(source.file_name().map_or_else(|| own.clone(), |name| own.join(name)))
 }
 
 /// Whether a folder is there and every link in it leads to a file.
@@ -80,10 +80,6 @@ fn is_whole(folder: &Path) -> bool {
         Ok(kind) if kind.is_dir() => is_whole(&entry.path()),
         _ => entry.path().is_file(),
     })
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// See [`super::Sources::pull`].
@@ -101,11 +97,8 @@ pub(super) fn pull(
         return Err(SourceError::Offline { name });
     }
     let home = home(folder);
-    fs::create_dir_all(&home).map_err(SourceError::io("create", &home))?;
     // One fetch at a time; whoever waited finds the other's result.
-    let lock_path = home.join(".lock");
-    let lock = File::create(&lock_path).map_err(SourceError::io("create", &lock_path))?;
-    lock.lock().map_err(SourceError::io("lock", &lock_path))?;
+    let _lock = lock(&home)?;
     if let Some(path) = locate(folder, source) {
         return Ok(path);
     }
@@ -114,12 +107,11 @@ pub(super) fn pull(
     let listing = client.listing(&source.repository, known.as_deref().unwrap_or(&source.revision))?;
     let wanted = files::wanted(&listing.files, source)?;
     let repository = Repository::new(&settings.cache, &source.repository);
-    sweep(&home, DRAFT)?;
-    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&home).map_err(SourceError::io("write to", &home))?;
+    let draft = draft(&home)?;
     for file in &wanted {
         let blob = download::file(&client, &repository, &source.repository, &listing.commit, file, observe)?;
         repository.link(&listing.commit, file, &blob)?;
-        let place = source.path.as_ref().map_or(file.as_str(), |path| file_name(path));
+        let place = source.file_name().unwrap_or(file);
         let link = draft.path().join("files").join(place);
         let parent = link.parent().unwrap_or(&home);
         fs::create_dir_all(parent).map_err(SourceError::io("create", parent))?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Encoder, ModelError};
+use crate::model::Encoder;
 use crate::stage::StageError;
 use crate::text::metrics::{self, Metric, Normalisation, Semantic, best_score};
 use crate::text::tokenize::Tokenizer;
@@ -113,7 +113,7 @@ impl SentenceEncoder {
         const BATCH: usize = 64;
         let ids = |text: &&str| self.tokenizer.encode_cut(text, self.encoder.max_tokens()).map_err(StageError::failed);
         let ids = texts.iter().map(ids).collect::<Result<Vec<_>, _>>()?;
-        let embed = |batch| self.encoder.embed(batch).map_err(|error: ModelError| StageError::failed(error));
+        let embed = |batch| self.encoder.embed(batch).map_err(StageError::failed);
         let batches = ids.chunks(BATCH).map(embed).collect::<Result<Vec<_>, _>>()?;
         Ok(batches.into_iter().flatten().collect())
     }
