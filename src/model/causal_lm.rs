@@ -12,6 +12,7 @@ use super::error::ModelError;
 use super::folder;
 use super::fused::buffer::numbers;
 use super::generate::{GenerateOptions, GenerateProgress, Generation, generate};
+use super::quantised::Precision;
 use super::training::{TrainExample, targets};
 use crate::device::DeviceSpec;
 
@@ -49,12 +50,25 @@ impl Logits {
 impl CausalLm {
     /// Loads a model folder and, if given, an adapter folder on top of it.
     ///
-    /// Weights are widened to f32: memory holds 4 bytes for each of the model's numbers.
+    /// Memory holds matrices as the file does, see [`Precision::AsStored`], and the rest in f32.
     ///
     /// # Errors
     /// The backend is not built in, the model or adapter is not supported, or a file is malformed.
     pub fn load(folder: &Path, adapter: Option<&Path>, device: DeviceSpec) -> Result<Self, ModelError> {
-        let mut model = folder::load(folder, &backend::open(device)?)?;
+        Self::load_as(folder, adapter, Precision::default(), device)
+    }
+
+    /// The same with matrices in memory as `precision` says.
+    ///
+    /// # Errors
+    /// As [`CausalLm::load`].
+    pub fn load_as(
+        folder: &Path,
+        adapter: Option<&Path>,
+        precision: Precision,
+        device: DeviceSpec,
+    ) -> Result<Self, ModelError> {
+        let mut model = folder::load(folder, precision, &backend::open(device)?)?;
         if let Some(adapter) = adapter {
             folder::load_adapter(&mut model, adapter)?;
         }
@@ -64,6 +78,11 @@ impl CausalLm {
     /// The model's configuration.
     pub const fn config(&self) -> &ModelConfig {
         self.model.config()
+    }
+
+    /// Bytes that the model's matrices take in memory: nearly all it needs before it is run.
+    pub fn matrix_bytes(&mut self) -> usize {
+        self.model.matrix_bytes()
     }
 
     /// The logits of every position of every row. Rows may differ in length; they do not see each other.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::batch::Rows;
 use super::cache::KeyValueCache;
@@ -15,21 +15,23 @@ use super::fused::linear::linear;
 use super::layers::{Attention, Linear, Mlp, Pass, RmsNorm, RotaryTables, WeightVisitor};
 use super::random::Stream;
 use super::rope::RotaryTable;
-use super::weights::WeightSource;
+use super::weights::{WeightMatrix, WeightSource};
 
 /// The embedding's name in the weight files.
 const EMBED_TOKENS: &str = "model.embed_tokens.weight";
+/// The head's, if it is not the embedding.
+const LM_HEAD: &str = "lm_head.weight";
 
 /// A decoder. A clone shares the weights.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoder {
     config: ModelConfig,
     /// `[vocab, d_model]`.
-    embed_tokens: Tensor<2>,
+    embed_tokens: WeightMatrix,
     layers: Vec<DecoderLayer>,
     norm: RmsNorm,
     /// `None` when the embedding is the head.
-    lm_head: Option<Linear>,
+    lm_head: Option<WeightMatrix>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,16 +58,12 @@ impl Decoder {
     /// As the source.
     pub(crate) fn new(config: &ModelConfig, source: &mut impl WeightSource) -> Result<Self, ModelError> {
         let vocabulary = [config.vocab_size, config.hidden_size];
-        let embed_tokens = source.matrix(EMBED_TOKENS, vocabulary)?;
+        let embed_tokens = source.vocabulary(EMBED_TOKENS, vocabulary)?;
         let layers = (0..config.num_hidden_layers)
             .map(|index| DecoderLayer::new(config, index, source))
             .collect::<Result<_, _>>()?;
         let norm = RmsNorm::new(source, "model.norm", config.hidden_size, config)?;
-        let lm_head = if config.tie_word_embeddings {
-            None
-        } else {
-            Some(Linear::new(source, "lm_head".to_owned(), vocabulary, false)?)
-        };
+        let lm_head = if config.tie_word_embeddings { None } else { Some(source.vocabulary(LM_HEAD, vocabulary)?) };
         Ok(Self { config: config.clone(), embed_tokens, layers, norm, lm_head })
     }
 
@@ -76,7 +74,7 @@ impl Decoder {
 
     /// The device the weights are on.
     pub(crate) fn device(&self) -> Device {
-        self.embed_tokens.device()
+        self.norm.device()
     }
 
     /// Runs the layers over the rows of a batch.
@@ -113,9 +111,7 @@ impl Decoder {
     }
 
     fn run(&self, input_ids: &[u32], mut pass: Pass) -> Tensor<2> {
-        let ids: Vec<i64> = input_ids.iter().copied().map(i64::from).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [input_ids.len()]), &self.device());
-        let mut x = self.embed_tokens.clone().select(0, ids); // [tokens, d_model]
+        let mut x = self.embed_tokens.rows(input_ids, &self.device()); // [tokens, d_model]
         if self.config.family.scales_embedding {
             x = x * (self.config.hidden_size as f64).sqrt();
         }
@@ -138,12 +134,12 @@ impl Decoder {
     /// # Shapes
     /// hidden `[tokens, d_model]` -> `[1]`, f32.
     pub(crate) fn loss(&self, hidden: Tensor<2>, targets: Arc<[Target]>) -> Tensor<1> {
-        linear_cross_entropy(hidden, self.head(), targets)
+        linear_cross_entropy(hidden, self.head().dense(&self.device()), targets)
     }
 
     /// `[vocab, d_model]`.
-    fn head(&self) -> Tensor<2> {
-        self.lm_head.as_ref().map_or_else(|| self.embed_tokens.clone(), Linear::weight)
+    fn head(&self) -> &WeightMatrix {
+        self.lm_head.as_ref().unwrap_or(&self.embed_tokens)
     }
 
     /// The projections an adapter may be put on, in the order of the layers.
@@ -152,9 +148,15 @@ impl Decoder {
         layers.flat_map(|layer| layer.self_attn.projections().into_iter().chain(layer.mlp.projections()))
     }
 
+    /// Bytes that the matrices take in memory; norms, biases and adapters, which are small, are left out.
+    pub(crate) fn matrix_bytes(&mut self) -> usize {
+        let vocabulary = self.embed_tokens.size_bytes() + self.lm_head.as_ref().map_or(0, WeightMatrix::size_bytes);
+        self.projections().map(|projection| projection.weight().size_bytes()).sum::<usize>() + vocabulary
+    }
+
     /// Shows every weight to `visitor`.
     pub(crate) fn visit(&mut self, visitor: &mut impl WeightVisitor) {
-        visitor.visit(EMBED_TOKENS, &mut self.embed_tokens);
+        self.embed_tokens.visit(EMBED_TOKENS, visitor);
         for layer in &mut self.layers {
             layer.input_layernorm.visit(visitor);
             layer.self_attn.visit(visitor);
@@ -167,7 +169,7 @@ impl Decoder {
         }
         self.norm.visit(visitor);
         if let Some(lm_head) = &mut self.lm_head {
-            lm_head.visit(visitor);
+            lm_head.visit(LM_HEAD, visitor);
         }
     }
 }

@@ -18,7 +18,8 @@ use super::families::bert::BertConfig;
 use super::fused::buffer::numbers;
 use super::fused::linear::linear;
 use super::fused::simd::{dot, vectorised};
-use super::weights::{FileSource, WeightFiles, WeightSource};
+use super::quantised::Precision;
+use super::weights::{FileSource, WeightFiles, WeightMatrix, WeightSource};
 use crate::device::DeviceSpec;
 
 /// An encoder of sentences, without its tokenizer.
@@ -54,7 +55,7 @@ struct Layer {
 /// y = x W^T + b.
 #[derive(Debug)]
 struct Projection {
-    weight: Tensor<2>,
+    weight: WeightMatrix,
     bias: Tensor<1>,
 }
 
@@ -84,7 +85,7 @@ impl Encoder {
             name == "embeddings.position_ids" || name.starts_with("pooler.") || name.starts_with("cls.")
         };
         files.refuse_unreadable(ignored)?;
-        let mut source = FileSource::new(&files, &device);
+        let mut source = FileSource::new(&files, &device, Precision::Full);
         let embeddings = Embeddings::new(&mut source, &format!("{prefix}embeddings"), &config)?;
         let layer = |index| Layer::new(&mut source, &format!("{prefix}encoder.layer.{index}"), &config);
         let layers = (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?;
@@ -143,9 +144,9 @@ fn mean_direction(tokens: &[f32], width: usize) -> Vec<f32> {
 }
 
 impl Embeddings {
-    fn new(source: &mut impl WeightSource, name: &str, config: &BertConfig) -> Result<Self, ModelError> {
+    fn new(source: &mut FileSource, name: &str, config: &BertConfig) -> Result<Self, ModelError> {
         let mut table = |part: &str, rows: usize| {
-            source.matrix(&format!("{name}.{part}.weight"), [rows, config.hidden_size]).map(numbers)
+            source.dense(&format!("{name}.{part}.weight"), [rows, config.hidden_size]).map(numbers)
         };
         let words = table("word_embeddings", config.vocab_size)?;
         let positions = table("position_embeddings", config.max_position_embeddings)?;
@@ -201,14 +202,14 @@ impl Layer {
 
 impl Projection {
     fn new(source: &mut impl WeightSource, name: &str, shape: [usize; 2]) -> Result<Self, ModelError> {
-        let weight = source.matrix(&format!("{name}.weight"), shape)?;
+        let weight = source.projection(&format!("{name}.weight"), shape)?;
         Ok(Self { weight, bias: source.bias(&format!("{name}.bias"), shape[0])? })
     }
 
     /// # Shapes
     /// `[tokens, in]` -> `[tokens, out]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        linear(x, self.weight.clone()) + self.bias.clone().unsqueeze()
+        linear(x, &self.weight) + self.bias.clone().unsqueeze()
     }
 }
 

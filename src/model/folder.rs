@@ -8,10 +8,11 @@ use burn::tensor::{Device, Tensor};
 use super::config::ModelConfig;
 use super::decoder::{Decoder, is_redundant};
 use super::error::ModelError;
-use super::fused::buffer::numbers;
+use super::fused::buffer::{kernels_exist, numbers};
 use super::gguf::{self, Gguf};
 use super::layers::WeightVisitor;
 use super::lora;
+use super::quantised::Precision;
 use super::weights::{FileSource, FloatFormat, WeightEntry, WeightFiles, write_safetensors};
 
 /// Files that belong to a model but not to its weights; copied byte for byte where they exist.
@@ -44,14 +45,16 @@ pub(crate) fn open(path: &Path) -> Result<(ModelConfig, WeightFiles), ModelError
     }
 }
 
-/// Loads a model folder or GGUF file onto `device`.
+/// Loads a model folder or GGUF file onto `device`, with matrices held as `precision` says.
 ///
 /// # Errors
 /// The configuration is not supported, or the weights do not fit it.
-pub(crate) fn load(path: &Path, device: &Device) -> Result<Decoder, ModelError> {
+pub(crate) fn load(path: &Path, precision: Precision, device: &Device) -> Result<Decoder, ModelError> {
     let (config, files) = open(path)?;
     files.refuse_unreadable(|name| is_redundant(&config, name))?;
-    let mut source = FileSource::new(&files, device);
+    // Without kernels that read packed weights, to keep them packed would be to widen them again for each product.
+    let stays = precision != Precision::AsStored || kernels_exist(device);
+    let mut source = FileSource::new(&files, device, if stays { precision } else { Precision::Full });
     let model = Decoder::new(&config, &mut source)?;
     source.finish(|name| is_redundant(&config, name))?;
     Ok(model)

@@ -178,12 +178,13 @@ fn argmax(logits: &[f32]) -> u32 {
 mod tests {
     use super::*;
     use crate::device::DeviceSpec;
+    use crate::model::quantised::Precision;
     use crate::model::{backend, folder};
 
     #[test]
     fn the_logits_of_cached_decoding_are_those_of_a_whole_pass() {
         let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model/llama");
-        let model = folder::load(&golden, &backend::open(DeviceSpec::default()).unwrap()).unwrap();
+        let model = folder::load(&golden, Precision::Full, &backend::open(DeviceSpec::default()).unwrap()).unwrap();
         let (vocab, length) = (model.config().vocab_size, 33);
         let row = |seed: usize| (0..length).map(|at| u32::try_from((seed + at * 37) % vocab).unwrap()).collect();
         let rows: [Vec<u32>; 3] = [row(5), row(80), row(211)];

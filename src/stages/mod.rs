@@ -5,6 +5,7 @@ pub mod eval;
 pub mod gate;
 pub mod init;
 pub mod merge;
+mod precision;
 mod prompt_statistics;
 pub mod render_prompts;
 mod row_errors;

@@ -6,10 +6,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 /// Whether kernels exist for the backend of `tensor`; if not, the plain form is used.
 pub(crate) fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
-    is_flex(&tensor.device())
+    kernels_exist(&tensor.device())
 }
 
-fn is_flex(device: &Device) -> bool {
+/// The same of a device.
+pub(crate) fn kernels_exist(device: &Device) -> bool {
     if let DispatchDevice::Autodiff(inner) = device.as_dispatch() {
         matches!(**inner, DispatchDevice::Flex(_))
     } else {

@@ -14,9 +14,11 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::buffer::{contiguous, dimensions, has_kernels, slice, tensor};
-use super::linear;
+use super::linear::Weight;
 use super::matrix::{Into, Matrix, Threads, multiply};
+use crate::model::quantised::PackedMatrix;
 use crate::model::random::Stream;
+use crate::model::weights::WeightMatrix;
 
 /// Numbers one task masks; a multiple of the eight that share a block of the random stream.
 const PER_TASK: usize = 1 << 13;
@@ -75,16 +77,20 @@ pub(crate) struct LoraSettings {
 /// x `[tokens, in]`, weight `[out, in]`, a `[rank, in]`, b `[out, rank]`, f32 -> `[tokens, out]`.
 pub(crate) fn lora_linear(
     x: Tensor<2>,
-    weight: Tensor<2>,
+    weight: &WeightMatrix,
     a: Tensor<2>,
     b: Tensor<2>,
     settings: LoraSettings,
 ) -> Tensor<2> {
     if !has_kernels(&x) {
+        let weight = weight.dense(&x.device());
         return plain(x, weight, a, b, settings);
     }
-    let [x, weight, a, b] = [x, weight, a, b].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(Dispatch::lora_linear(x, weight, a, b, settings))
+    let [x, a, b] = [x, a, b].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(match weight {
+        WeightMatrix::Dense(weight) => Dispatch::lora_linear(x, weight.clone().into_dispatch(), a, b, settings),
+        WeightMatrix::Packed(weight) => Dispatch::packed_lora_linear(x, weight.clone(), a, b, settings),
+    })
 }
 
 fn plain(x: Tensor<2>, weight: Tensor<2>, a: Tensor<2>, b: Tensor<2>, settings: LoraSettings) -> Tensor<2> {
@@ -112,6 +118,15 @@ pub(crate) trait LoraOps: Backend {
         b: FloatTensor<Self>,
         settings: LoraSettings,
     ) -> FloatTensor<Self>;
+
+    /// The same with a packed weight.
+    fn packed_lora_linear(
+        x: FloatTensor<Self>,
+        weight: PackedMatrix,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        settings: LoraSettings,
+    ) -> FloatTensor<Self>;
 }
 
 impl LoraOps for Flex {
@@ -123,7 +138,18 @@ impl LoraOps for Flex {
         settings: LoraSettings,
     ) -> FlexTensor {
         let [x, weight, a, b] = [x, weight, a, b].each_ref().map(contiguous);
-        forward(&LoraState { x, weight, a, b, settings }).1
+        forward(&LoraState { x, weight: Weight::Dense(weight), a, b, settings }).1
+    }
+
+    fn packed_lora_linear(
+        x: FlexTensor,
+        weight: PackedMatrix,
+        a: FlexTensor,
+        b: FlexTensor,
+        settings: LoraSettings,
+    ) -> FlexTensor {
+        let [x, a, b] = [x, a, b].each_ref().map(contiguous);
+        forward(&LoraState { x, weight: Weight::Packed(weight), a, b, settings }).1
     }
 }
 
@@ -131,7 +157,7 @@ impl LoraOps for Flex {
 #[derive(Debug, Clone)]
 struct LoraState {
     x: FlexTensor,
-    weight: FlexTensor,
+    weight: Weight,
     a: FlexTensor,
     b: FlexTensor,
     settings: LoraSettings,
@@ -171,7 +197,7 @@ impl LoraState {
 /// (dropout(x) A^T, y).
 fn forward(state: &LoraState) -> (Vec<f32>, FlexTensor) {
     let [tokens, width_in, width_out, rank] = state.sizes();
-    let mut y = linear::product(&state.x, &state.weight);
+    let mut y = state.weight.product(&state.x);
     let mut down = vec![0.0; tokens * rank];
     let dropped = state.dropped();
     let dropped = Matrix::new(&dropped, tokens, width_in);
@@ -219,7 +245,7 @@ impl Backward<Flex, 3> for LoraBackward {
 
 /// dx = dy W + dropout(rank_gradient A).
 fn backward_input(state: &LoraState, dy: &FlexTensor, rank_gradient: Matrix) -> Vec<f32> {
-    let mut dx = linear::backward_input(dy, &state.weight);
+    let mut dx = state.weight.backward_input(dy);
     match state.settings.dropout {
         None => multiply(&mut dx, rank_gradient, state.a(), 1.0, Into::Add, Threads::All),
         Some(dropout) => {
@@ -239,14 +265,34 @@ impl<C: CheckpointStrategy> LoraOps for Autodiff<Flex, C> {
         b: FloatTensor<Self>,
         settings: LoraSettings,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), a.node(), b.node()];
-        let [x, weight, a, b] = [&x, &weight, &a, &b].map(|tensor| contiguous(tensor.primitive()));
-        let state = LoraState { x, weight, a, b, settings };
-        let (down, y) = forward(&state);
-        match LoraBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((state, down), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        let weight = Weight::Dense(contiguous(weight.primitive()));
+        tracked::<C>(&[x, a, b], weight, settings)
+    }
+
+    fn packed_lora_linear(
+        x: FloatTensor<Self>,
+        weight: PackedMatrix,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        settings: LoraSettings,
+    ) -> FloatTensor<Self> {
+        tracked::<C>(&[x, a, b], Weight::Packed(weight), settings)
+    }
+}
+
+/// The forward pass, with what the backward pass needs put by.
+fn tracked<C: CheckpointStrategy>(
+    inputs: &[FloatTensor<Autodiff<Flex, C>>; 3],
+    weight: Weight,
+    settings: LoraSettings,
+) -> FloatTensor<Autodiff<Flex, C>> {
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex, C>>::node);
+    let [x, a, b] = inputs.each_ref().map(|input| contiguous(input.primitive()));
+    let state = LoraState { x, weight, a, b, settings };
+    let (down, y) = forward(&state);
+    match LoraBackward.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish((state, down), y),
+        OpsKind::UnTracked(prep) => prep.finish(y),
     }
 }
 
@@ -254,13 +300,18 @@ impl<C: CheckpointStrategy> LoraOps for Autodiff<Flex, C> {
 mod tests {
     use super::super::check::{matrix, same_gradients};
     use super::*;
+    use crate::model::fused::buffer::numbers;
+    use crate::model::fused::linear::linear;
+    use crate::model::quantised::Precision;
     use crate::model::random::Purpose;
+    use crate::model::weights::{FloatFormat, StoredFormat, Twist, WeightView};
 
     fn check(dropout: Option<Dropout>) {
         let settings = LoraSettings { scale: 1.5, dropout };
         let weight = Tensor::from_data(matrix([40, 24], 9), &burn::tensor::Device::flex().autodiff());
         let inputs = [matrix([90, 24], 1), matrix([4, 24], 2), matrix([40, 4], 3)];
-        let fused = |[x, a, b]: [Tensor<2>; 3], []: [Tensor<1>; 0]| lora_linear(x, weight.clone(), a, b, settings);
+        let matrix = WeightMatrix::Dense(weight.clone());
+        let fused = |[x, a, b]: [Tensor<2>; 3], []: [Tensor<1>; 0]| lora_linear(x, &matrix, a, b, settings);
         same_gradients(inputs, [], 1e-5, fused, |[x, a, b], []| plain(x, weight.clone(), a, b, settings));
     }
 
@@ -268,6 +319,41 @@ mod tests {
     fn values_and_gradients_agree_with_the_plain_form() {
         check(None);
         check(Dropout::new(0.3, Stream::new(1, Purpose::Dropout, 0), 2));
+    }
+
+    #[test]
+    fn a_packed_weight_gives_the_bits_of_the_same_numbers_in_f32() {
+        let settings = LoraSettings { scale: 1.5, dropout: None };
+        for tokens in [1, 5, 90] {
+            for rows in [40, 33] {
+                let (packed, dense) = packed([rows, 64]);
+                let run = |weight: &WeightMatrix| {
+                    let device = burn::tensor::Device::flex().autodiff();
+                    let from = |shape, seed| Tensor::<2>::from_data(matrix(shape, seed), &device).require_grad();
+                    let [x, a, b] = [from([tokens, 64], 1), from([4, 64], 2), from([rows, 4], 3)];
+                    let y = lora_linear(x.clone(), weight, a.clone(), b.clone(), settings) + linear(x.clone(), weight);
+                    let gradients = y.clone().powi_scalar(2).sum().backward();
+                    let grads = [x, a, b].map(|tensor| numbers(tensor.grad(&gradients).expect("it is on the path")));
+                    (numbers(y), grads)
+                };
+                assert_eq!(run(&packed), run(&dense), "{tokens} tokens, {rows} rows");
+            }
+        }
+    }
+
+    /// A matrix of half-precision numbers as a file has them, and in f32.
+    fn packed(shape: [usize; 2]) -> (WeightMatrix, WeightMatrix) {
+        let halves = FloatFormat::F16.encode(&matrix(shape, 9).try_into_vec::<f32>().expect("it is in f32"));
+        let view = WeightView {
+            name: "weight",
+            format: StoredFormat::Float(FloatFormat::F16),
+            twist: Twist::None,
+            shape: &shape,
+            bytes: &halves,
+        };
+        let dense = Tensor::from_data(TensorData::new(view.to_f32(), shape), &burn::tensor::Device::flex().autodiff());
+        let packed = PackedMatrix::new(view, Precision::AsStored).expect("it is not in f32");
+        (WeightMatrix::Packed(packed), WeightMatrix::Dense(dense))
     }
 
     #[test]

@@ -25,6 +25,19 @@ impl<'a> Matrix<'a> {
         Self { numbers, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// How many rows there are.
+    pub(crate) const fn rows(self) -> usize {
+        self.rows
+    }
+
+    /// Some neighbouring columns; nothing moves.
+    pub(crate) fn columns(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.columns, "columns {first} to {} of {}", first + count, self.columns);
+        // An empty matrix has no first number to begin at.
+        let start = (first * self.column_stride).min(self.numbers.len());
+        Self { numbers: &self.numbers[start..], columns: count, ..self }
+    }
+
     /// The same numbers with rows and columns exchanged; nothing moves.
     pub(crate) const fn transposed(self) -> Self {
         Self {
@@ -60,16 +73,33 @@ pub(crate) enum Threads {
 /// # Shapes
 /// left `[m, k]`, right `[k, n]`, out `[m, n]` row-major, all f32.
 pub(crate) fn multiply(out: &mut [f32], left: Matrix, right: Matrix, factor: f32, into: Into, threads: Threads) {
+    let (m, n) = (left.rows, right.columns);
+    assert_eq!(out.len(), m * n, "the output of a product is {m} by {n}");
+    product(out, n, left, right, factor, into, threads);
+}
+
+/// Columns of out = left * right, from column `first` on; the others stay.
+///
+/// # Shapes
+/// left `[m, k]`, right `[k, n]`, out `[m, width]` row-major, all f32.
+pub(crate) fn multiply_into(out: &mut [f32], first: usize, width: usize, left: Matrix, right: Matrix) {
+    assert_eq!(out.len(), left.rows * width, "the output is {} by {width}", left.rows);
+    assert!(first + right.columns <= width, "columns {first} to {} of {width}", first + right.columns);
+    product(&mut out[first..], width, left, right, 1.0, Into::Replace, Threads::All);
+}
+
+/// The product, into rows that begin `stride` numbers apart.
+fn product(out: &mut [f32], stride: usize, left: Matrix, right: Matrix, factor: f32, into: Into, threads: Threads) {
     let (m, k, n) = (left.rows, left.columns, right.columns);
     assert_eq!(k, right.rows, "the inner dimensions of a product agree");
-    assert_eq!(out.len(), m * n, "the output of a product is {m} by {n}");
+    assert!(m == 0 || (n <= stride && out.len() >= (m - 1) * stride + n), "the product is inside its output");
     let parallel = threads == Threads::All && m * n * k >= PARALLEL_FROM;
     let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
     let add = into == Into::Add;
     #[expect(unsafe_code, reason = "gemm takes raw pointers")]
-    // SAFETY: `Matrix::new` is the only constructor and `transposed` its only change, so every index below
-    // rows * row_stride + columns * column_stride of both inputs is inside their slices; `out` has m * n elements and
-    // is exclusively borrowed, so nothing overlaps it. Strides fit in isize because the slices exist.
+    // SAFETY: `Matrix::new` is the only constructor, `transposed` and `columns` its only changes, and `columns` keeps
+    // inside, so every number of both inputs is inside their slices; so is every number of the output, as has just been
+    // checked, and `out` is exclusively borrowed, so nothing overlaps it. Strides fit in isize because the slices exist.
     unsafe {
         gemm::gemm(
             m,
@@ -77,7 +107,7 @@ pub(crate) fn multiply(out: &mut [f32], left: Matrix, right: Matrix, factor: f32
             k,
             out.as_mut_ptr(),
             1,
-            n.cast_signed(),
+            stride.cast_signed(),
             add,
             left.numbers.as_ptr(),
             left.column_stride.cast_signed(),

@@ -6,13 +6,13 @@ use super::{Pass, WeightVisitor};
 use crate::model::error::ModelError;
 use crate::model::fused::linear::linear;
 use crate::model::fused::lora::{Dropout, LoraSettings, lora_linear};
-use crate::model::weights::WeightSource;
+use crate::model::weights::{WeightMatrix, WeightSource};
 
 /// y = x W^T + b, plus the adapter's part.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     name: String,
-    weight: Tensor<2>,
+    weight: WeightMatrix,
     bias: Option<Tensor<1>>,
     lora: Option<Lora>,
 }
@@ -43,7 +43,7 @@ impl Linear {
         [width_out, width_in]: [usize; 2],
         has_bias: bool,
     ) -> Result<Self, ModelError> {
-        let weight = source.matrix(&format!("{name}.weight"), [width_out, width_in])?;
+        let weight = source.projection(&format!("{name}.weight"), [width_out, width_in])?;
         let bias = if has_bias { Some(source.bias(&format!("{name}.bias"), width_out)?) } else { None };
         Ok(Self { name, weight, bias, lora: None })
     }
@@ -55,12 +55,12 @@ impl Linear {
 
     /// `[out, in]`.
     pub(crate) fn shape(&self) -> [usize; 2] {
-        self.weight.dims()
+        self.weight.shape()
     }
 
-    /// The weight matrix, `[out, in]`.
-    pub(crate) fn weight(&self) -> Tensor<2> {
-        self.weight.clone()
+    /// The weight, `[out, in]`.
+    pub(crate) const fn weight(&self) -> &WeightMatrix {
+        &self.weight
     }
 
     /// Puts an adapter on the projection.
@@ -71,7 +71,7 @@ impl Linear {
     /// # Shapes
     /// `[tokens, in]` f32 -> `[tokens, out]`.
     pub(crate) fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
-        let weight = self.weight.clone();
+        let weight = &self.weight;
         let y = match &self.lora {
             None => linear(x, weight),
             Some(lora) => {
@@ -86,7 +86,7 @@ impl Linear {
     }
 
     pub(crate) fn visit(&mut self, visitor: &mut impl WeightVisitor) {
-        visitor.visit(&format!("{}.weight", self.name), &mut self.weight);
+        self.weight.visit(&format!("{}.weight", self.name), visitor);
         if let Some(bias) = &mut self.bias {
             visitor.visit(&format!("{}.bias", self.name), bias);
         }

@@ -1,6 +1,6 @@
 //! RMSNorm with its gain.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::WeightVisitor;
 use crate::model::config::ModelConfig;
@@ -40,6 +40,11 @@ impl RmsNorm {
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let gain = if self.adds_one { self.weight.clone() + 1.0 } else { self.weight.clone() };
         rms_norm(x, gain, self.eps)
+    }
+
+    /// The device the gain is on.
+    pub(crate) fn device(&self) -> Device {
+        self.weight.device()
     }
 
     pub(crate) fn visit(&mut self, visitor: &mut impl WeightVisitor) {

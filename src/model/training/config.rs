@@ -2,6 +2,7 @@
 
 use crate::model::error::ModelError;
 use crate::model::lora::LoraConfig;
+use crate::model::quantised::Precision;
 use crate::model::weights::FloatFormat;
 
 /// What is trained.
@@ -68,6 +69,8 @@ pub struct TrainConfig {
     /// Whether rows of similar length go into the same micro-batch. Rows are not padded on `flex`, so this saves time
     /// only on backends without kernels.
     pub group_by_length: bool,
+    /// How the frozen base of an adapter is held in memory; what is trained is always in f32.
+    pub precision: Precision,
     /// The number format of a full model's weights; `None` keeps the base's.
     pub dtype: Option<FloatFormat>,
 }
@@ -90,6 +93,7 @@ impl Default for TrainConfig {
             seed: 42,
             shuffle: true,
             group_by_length: false,
+            precision: Precision::Full,
             dtype: None,
         }
     }

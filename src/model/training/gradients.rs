@@ -145,6 +145,7 @@ mod tests {
     use super::*;
     use crate::device::DeviceSpec;
     use crate::model::batch::Batch;
+    use crate::model::quantised::Precision;
     use crate::model::training::example::{TrainExample, targets};
     use crate::model::{backend, folder};
 
@@ -158,7 +159,8 @@ mod tests {
 
     /// The gradients of the mean loss, by weight.
     fn gradients(folder: &Path, examples: &[TrainExample]) -> BTreeMap<String, Vec<f32>> {
-        let mut model = folder::load(folder, &backend::open(DeviceSpec::default()).unwrap().autodiff()).unwrap();
+        let mut model =
+            folder::load(folder, Precision::Full, &backend::open(DeviceSpec::default()).unwrap().autodiff()).unwrap();
         require(&mut model, Trained::Everything);
         let rows = examples.iter().map(|example| example.input_ids.as_slice());
         let batch = Batch::new(rows, model.config().vocab_size).unwrap();

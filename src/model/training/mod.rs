@@ -28,6 +28,7 @@ use self::step::Window;
 use super::decoder::Decoder;
 use super::error::ModelError;
 use super::lora::{self, AdapterConfig, LoraConfig};
+use super::quantised::Precision;
 use super::weights::WeightFiles;
 use super::{backend, folder};
 use crate::device::DeviceSpec;
@@ -73,7 +74,7 @@ pub struct TrainSummary {
 /// [`Method::Lora`] leaves a PEFT adapter, [`Method::Full`] a model folder with the base's other files. `observe` is
 /// called after each step; `Break` cancels, and then nothing has been written. Neither times nor paths are written.
 ///
-/// Peak memory: the model in f32; for each trained number 12 bytes more (gradient and two moments); and the activations
+/// Peak memory: the model, its frozen matrices as `config.precision` says and the rest in f32; for each trained number 12 bytes more (gradient and two moments); and the activations
 /// of the micro-batches in flight, about 9 * d_model + 3 * d_ff numbers for each token and layer. Parts of a window run
 /// side by side only while their activations stay below 4 GiB.
 ///
@@ -91,7 +92,10 @@ pub fn train(
 ) -> Result<TrainSummary, ModelError> {
     config.check()?;
     let device = backend::open(device)?.autodiff();
-    let mut model = folder::load(base, &device)?;
+    if *method == Method::Full && config.precision != Precision::Full {
+        return Err(ModelError::field("precision", config.precision, "f32 where the weights are trained"));
+    }
+    let mut model = folder::load(base, config.precision, &device)?;
     example::check(examples, model.config())?;
     match method {
         Method::Full => gradients::require(&mut model, gradients::Trained::Everything),

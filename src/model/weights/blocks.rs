@@ -3,10 +3,13 @@
 //! The layouts of blocks are those of ggml's `ggml-common.h`, the arithmetic that of `dequantize_row_*` in `ggml-quants.c`: one
 //! rounding a number, in f32, so the values are those of llama.cpp and of the `gguf` package, bit for bit.
 
+#![expect(clippy::inline_always, reason = "what a block is made of must be compiled into the wide loop over blocks")]
+
 use half::f16;
 use rayon::prelude::*;
 
 use super::FloatFormat;
+use crate::model::fused::simd::vectorised;
 
 /// A type of stored numbers that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +40,8 @@ const CODES: [(u32, StoredFormat); 11] = [
     (30, StoredFormat::Float(FloatFormat::BF16)),
 ];
 
-/// Enough that the work outweighs handing it out.
-const BLOCKS_PER_TASK: usize = 256;
+/// Enough that the work outweighs handing it out; a multiple of every block.
+const NUMBERS_PER_TASK: usize = 1 << 14;
 
 /// The names of types that exist but can't be read, for messages.
 const UNSUPPORTED: [(u32, &str); 12] = [
@@ -131,34 +134,97 @@ impl StoredFormat {
         (total / numbers).checked_mul(bytes).filter(|_| total.checked_mul(size_of::<f32>()).is_some())
     }
 
-    /// Widens whole blocks to f32.
+    /// Whether it is what everything is computed in.
+    pub(crate) fn is_f32(self) -> bool {
+        self == Self::Float(FloatFormat::F32)
+    }
+
+    /// Widens whole blocks to f32, all threads at work.
     ///
     /// # Panics
     /// When `stored` is no whole number of blocks, which the header's check rules out.
     pub(crate) fn decode(self, stored: &[u8]) -> Vec<f32> {
-        let block: fn(&[u8], &mut [f32]) = match self {
-            Self::Float(format) => return format.decode(stored),
-            Self::Q4_0 => q4_0,
-            Self::Q4_1 => q4_1,
-            Self::Q5_0 => q5_0,
-            Self::Q5_1 => q5_1,
-            Self::Q8_0 => q8_0,
-            Self::Q4K => q4_k,
-            Self::Q5K => q5_k,
-            Self::Q6K => q6_k,
-        };
         let (numbers, bytes) = self.block();
         assert!(stored.len().is_multiple_of(bytes), "a tensor is whole blocks");
         let mut out = vec![0.0; stored.len() / bytes * numbers];
-        out.par_chunks_mut(numbers * BLOCKS_PER_TASK).zip(stored.par_chunks(bytes * BLOCKS_PER_TASK)).for_each(
-            |(out, stored)| {
-                out.chunks_exact_mut(numbers)
-                    .zip(stored.chunks_exact(bytes))
-                    .for_each(|(out, stored)| block(stored, out));
-            },
-        );
+        let blocks_per_task = NUMBERS_PER_TASK / numbers;
+        out.par_chunks_mut(numbers * blocks_per_task)
+            .zip(stored.par_chunks(bytes * blocks_per_task))
+            .for_each(|(out, stored)| self.decode_into(stored, out));
         out
     }
+
+    /// Widens whole blocks to f32 on the calling thread.
+    pub(crate) fn decode_into(self, stored: &[u8], out: &mut [f32]) {
+        match self {
+            Self::Float(FloatFormat::F32) => f32_numbers(out, stored),
+            Self::Float(FloatFormat::F16) => f16_numbers(out, stored),
+            Self::Float(FloatFormat::BF16) => bf16_numbers(out, stored),
+            Self::Q4_0 => q4_0_blocks(out, stored),
+            Self::Q4_1 => q4_1_blocks(out, stored),
+            Self::Q5_0 => q5_0_blocks(out, stored),
+            Self::Q5_1 => q5_1_blocks(out, stored),
+            Self::Q8_0 => q8_0_blocks(out, stored),
+            Self::Q4K => q4_k_blocks(out, stored),
+            Self::Q5K => q5_k_blocks(out, stored),
+            Self::Q6K => q6_k_blocks(out, stored),
+        }
+    }
+}
+
+/// Defines a function that widens whole blocks, so that the loop over them is compiled for wide registers.
+macro_rules! blocks {
+    ($($name:ident: $block:ident, $numbers:literal, $bytes:literal;)*) => {$(
+        vectorised! {
+            fn $name(out: &mut [f32], stored: &[u8]) {
+                let (blocks, _) = out.as_chunks_mut::<$numbers>();
+                let (stored, _) = stored.as_chunks::<$bytes>();
+                blocks.iter_mut().zip(stored).for_each(|(out, stored)| $block(stored, out));
+            }
+        }
+    )*};
+}
+
+blocks! {
+    f32_numbers: f32_number, 1, 4;
+    f16_numbers: f16_number, 1, 2;
+    bf16_numbers: bf16_number, 1, 2;
+    q4_0_blocks: q4_0, 32, 18;
+    q4_1_blocks: q4_1, 32, 20;
+    q5_0_blocks: q5_0, 32, 22;
+    q5_1_blocks: q5_1, 32, 24;
+    q8_0_blocks: q8_0, 32, 34;
+    q4_k_blocks: q4_k, 256, 144;
+    q5_k_blocks: q5_k, 256, 176;
+    q6_k_blocks: q6_k, 256, 210;
+}
+
+#[inline(always)]
+fn f32_number(stored: &[u8; 4], out: &mut [f32; 1]) {
+    out[0] = f32::from_le_bytes(*stored);
+}
+
+#[inline(always)]
+fn f16_number(stored: &[u8; 2], out: &mut [f32; 1]) {
+    out[0] = widen_half(u16::from_le_bytes(*stored));
+}
+
+#[inline(always)]
+fn bf16_number(stored: &[u8; 2], out: &mut [f32; 1]) {
+    out[0] = f32::from_bits(u32::from(u16::from_le_bytes(*stored)) << 16);
+}
+
+/// A half-precision number in f32, without a branch on the CPU's features, so that a loop over it vectorises.
+///
+/// The bits, moved to where f32 has them, are the number with an exponent that is 112 too small; a product by a power
+/// of two mends that exactly, for subnormal numbers too.
+#[inline(always)]
+fn widen_half(half: u16) -> f32 {
+    let (sign, rest) = (u32::from(half & 0x8000) << 16, u32::from(half & 0x7fff));
+    let finite = f32::from_bits(rest << 13) * f32::from_bits((127 + 112) << 23);
+    let special = f32::from_bits(rest << 13 | 0x7f80_0000);
+    let size = if rest >= 0x7c00 { special } else { finite };
+    f32::from_bits(size.to_bits() | sign)
 }
 
 /// One block: a half-precision scale, 127 of which are the largest number, and 32 integers.
@@ -171,53 +237,66 @@ fn quantise_q8_0(numbers: &[f32]) -> Vec<u8> {
     f16::from_f32(scale).to_le_bytes().into_iter().chain(quants).collect()
 }
 
+#[inline(always)]
 fn half(stored: &[u8]) -> f32 {
-    f16::from_le_bytes([stored[0], stored[1]]).to_f32()
+    widen_half(u16::from_le_bytes([stored[0], stored[1]]))
 }
 
-/// The low and the high four bits of each byte: the first and the second half of a block.
-fn nibbles(quants: &[u8]) -> impl Iterator<Item = (usize, u8)> {
-    let half = quants.len();
-    quants.iter().enumerate().flat_map(move |(at, byte)| [(at, byte & 0x0f), (at + half, byte >> 4)])
+/// A block of 32 whose bytes have the first half in their low and the second in their high four bits.
+#[inline(always)]
+fn nibbles(quants: &[u8], out: &mut [f32; 32], number: impl Fn(usize, u8) -> f32) {
+    let (first, second) = out.split_at_mut(16);
+    for (at, (byte, (first, second))) in quants.iter().zip(first.iter_mut().zip(second)).enumerate() {
+        *first = number(at, byte & 0x0f);
+        *second = number(at + 16, byte >> 4);
+    }
 }
 
-fn q4_0(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q4_0(stored: &[u8; 18], out: &mut [f32; 32]) {
     let scale = half(stored);
-    nibbles(&stored[2..]).for_each(|(at, quant)| out[at] = (f32::from(quant) - 8.0) * scale);
+    nibbles(&stored[2..], out, |_, quant| (f32::from(quant) - 8.0) * scale);
 }
 
-fn q4_1(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q4_1(stored: &[u8; 20], out: &mut [f32; 32]) {
     let (scale, least) = (half(stored), half(&stored[2..]));
-    nibbles(&stored[4..]).for_each(|(at, quant)| out[at] = f32::from(quant) * scale + least);
+    nibbles(&stored[4..], out, |_, quant| f32::from(quant) * scale + least);
 }
 
 /// The fifth bit of each number of a block of 32.
+#[inline(always)]
 fn fifth_bits(stored: &[u8]) -> u32 {
     u32::from_le_bytes([stored[0], stored[1], stored[2], stored[3]])
 }
 
 /// A quant of four bits with its fifth.
+#[inline(always)]
 fn five_bits(quant: u8, bits: u32, at: usize) -> f32 {
     f32::from(quant | (u8::from(bits >> at & 1 == 1) << 4))
 }
 
-fn q5_0(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q5_0(stored: &[u8; 22], out: &mut [f32; 32]) {
     let (scale, bits) = (half(stored), fifth_bits(&stored[2..]));
-    nibbles(&stored[6..]).for_each(|(at, quant)| out[at] = (five_bits(quant, bits, at) - 16.0) * scale);
+    nibbles(&stored[6..], out, |at, quant| (five_bits(quant, bits, at) - 16.0) * scale);
 }
 
-fn q5_1(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q5_1(stored: &[u8; 24], out: &mut [f32; 32]) {
     let (scale, least, bits) = (half(stored), half(&stored[2..]), fifth_bits(&stored[4..]));
-    nibbles(&stored[8..]).for_each(|(at, quant)| out[at] = five_bits(quant, bits, at) * scale + least);
+    nibbles(&stored[8..], out, |at, quant| five_bits(quant, bits, at) * scale + least);
 }
 
-fn q8_0(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q8_0(stored: &[u8; 34], out: &mut [f32; 32]) {
     let scale = half(stored);
     let numbers = out.iter_mut().zip(&stored[2..]);
     numbers.for_each(|(number, quant)| *number = f32::from(quant.cast_signed()) * scale);
 }
 
 /// The six-bit scale and minimum of one of the eight sub-blocks of Q4_K and Q5_K (`get_scale_min_k4`).
+#[inline(always)]
 fn scale_and_least(packed: &[u8], sub_block: usize) -> (f32, f32) {
     let (scale, least) = if sub_block < 4 {
         (packed[sub_block] & 63, packed[sub_block + 4] & 63)
@@ -228,7 +307,8 @@ fn scale_and_least(packed: &[u8], sub_block: usize) -> (f32, f32) {
     (f32::from(scale), f32::from(least))
 }
 
-fn q4_k(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q4_k(stored: &[u8; 144], out: &mut [f32; 256]) {
     let (scale, least, packed, quants) = (half(stored), half(&stored[2..]), &stored[4..16], &stored[16..]);
     for (sub_block, out) in out.chunks_exact_mut(32).enumerate() {
         let (factor, offset) = scale_and_least(packed, sub_block);
@@ -241,7 +321,8 @@ fn q4_k(stored: &[u8], out: &mut [f32]) {
     }
 }
 
-fn q5_k(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q5_k(stored: &[u8; 176], out: &mut [f32; 256]) {
     let (scale, least, packed) = (half(stored), half(&stored[2..]), &stored[4..16]);
     let (high, quants) = (&stored[16..48], &stored[48..]);
     for (sub_block, out) in out.chunks_exact_mut(32).enumerate() {
@@ -256,7 +337,8 @@ fn q5_k(stored: &[u8], out: &mut [f32]) {
     }
 }
 
-fn q6_k(stored: &[u8], out: &mut [f32]) {
+#[inline(always)]
+fn q6_k(stored: &[u8; 210], out: &mut [f32; 256]) {
     let (low, high, scales, scale) = (&stored[..128], &stored[128..192], &stored[192..208], half(&stored[208..]));
     for (at, number) in out.iter_mut().enumerate() {
         // 128 numbers share 64 bytes of low and 32 of high bits; in them, four runs of 32 lie side by side.
@@ -295,11 +377,19 @@ mod tests {
     }
 
     #[test]
+    fn every_half_precision_number_is_widened_as_by_the_half_crate() {
+        for bits in 0..=u16::MAX {
+            let (found, expected) = (widen_half(bits), f16::from_bits(bits).to_f32());
+            assert!(found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()), "{bits:#06x}");
+        }
+    }
+
+    #[test]
     fn numbers_are_rounded_to_q8_0_as_the_gguf_package_does() {
         let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/blocks.json");
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
         let case = &golden["quantised"];
-        let numbers = FloatFormat::F32.decode(&bytes(&case["numbers"]));
+        let numbers = StoredFormat::Float(FloatFormat::F32).decode(&bytes(&case["numbers"]));
         assert!(StoredFormat::Q8_0.encode(&numbers) == bytes(&case["Q8_0"]));
     }
 }

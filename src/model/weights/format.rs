@@ -58,17 +58,6 @@ impl FloatFormat {
         }
     }
 
-    /// Widens little-endian `bytes` to f32.
-    pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
-        let (singles, _) = bytes.as_chunks::<4>();
-        let (halves, _) = bytes.as_chunks::<2>();
-        match self {
-            Self::F32 => singles.iter().copied().map(f32::from_le_bytes).collect(),
-            Self::F16 => halves.iter().map(|pair| f16::from_le_bytes(*pair).to_f32()).collect(),
-            Self::BF16 => halves.iter().map(|pair| bf16::from_le_bytes(*pair).to_f32()).collect(),
-        }
-    }
-
     /// Rounds f32 numbers to this format, to nearest, ties to even; little-endian bytes.
     pub(crate) fn encode(self, numbers: &[f32]) -> Vec<u8> {
         match self {

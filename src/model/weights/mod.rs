@@ -2,12 +2,14 @@
 
 mod blocks;
 mod format;
+mod matrix;
 mod reader;
 mod source;
 mod writer;
 
 pub(crate) use blocks::StoredFormat;
 pub use format::FloatFormat;
+pub(crate) use matrix::WeightMatrix;
 pub(crate) use reader::{Entry, Twist, WeightFiles, WeightView, interleave, map};
 pub(crate) use source::{FileSource, RandomSource, WeightSource};
 pub(crate) use writer::{WeightEntry, write_safetensors};

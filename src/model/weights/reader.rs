@@ -50,7 +50,10 @@ impl WeightView<'_> {
         let numbers = self.format.decode(self.bytes);
         match self.twist {
             Twist::None => numbers,
-            Twist::Interleaved { heads } => deinterleave(&numbers, self.shape[0], heads),
+            twist @ Twist::Interleaved { .. } => {
+                let rows = self.shape[0];
+                reordered(&numbers, rows, |row| twist.source(row, rows))
+            }
         }
     }
 
@@ -63,23 +66,32 @@ impl WeightView<'_> {
     }
 }
 
-/// Rows (head, pair, half) become rows (head, half, pair).
-fn deinterleave(numbers: &[f32], rows: usize, heads: usize) -> Vec<f32> {
-    let half_dim = rows / heads / 2;
-    reordered(numbers, rows, heads, |within| 2 * (within % half_dim) + within / half_dim)
+impl Twist {
+    /// Which stored row is row `row` of a matrix of `rows`.
+    pub(crate) const fn source(self, row: usize, rows: usize) -> usize {
+        match self {
+            Self::None => row,
+            // Rows (head, pair, half) become rows (head, half, pair).
+            Self::Interleaved { heads } => {
+                let head_dim = rows / heads;
+                let (head, within, half_dim) = (row / head_dim, row % head_dim, head_dim / 2);
+                head * head_dim + 2 * (within % half_dim) + within / half_dim
+            }
+        }
+    }
 }
 
 /// Rows (head, half, pair) become rows (head, pair, half), as [`Twist::Interleaved`] has them.
 pub(crate) fn interleave(numbers: &[f32], rows: usize, heads: usize) -> Vec<f32> {
-    let half_dim = rows / heads / 2;
-    reordered(numbers, rows, heads, |within| within % 2 * half_dim + within / 2)
+    let head_dim = rows / heads;
+    let source = |within: usize| within % 2 * (head_dim / 2) + within / 2;
+    reordered(numbers, rows, |row| row / head_dim * head_dim + source(row % head_dim))
 }
 
-/// The rows of each head in another order: row i of the result is row `source(i)`.
-fn reordered(numbers: &[f32], rows: usize, heads: usize, source: impl Fn(usize) -> usize) -> Vec<f32> {
-    let (width, head_dim) = (numbers.len() / rows, rows / heads);
-    let row = |row: usize| &numbers[(row / head_dim * head_dim + source(row % head_dim)) * width..][..width];
-    (0..rows).flat_map(row).copied().collect()
+/// The rows in another order: row i of the result is row `source(i)`.
+fn reordered(numbers: &[f32], rows: usize, source: impl Fn(usize) -> usize) -> Vec<f32> {
+    let width = numbers.len() / rows;
+    (0..rows).flat_map(|row| &numbers[source(row) * width..][..width]).copied().collect()
 }
 
 /// The weight files of one model or adapter.
@@ -224,6 +236,20 @@ impl WeightFiles {
             return Ok(view);
         }
         Err(ModelError::Shape { tensor: name.to_owned(), found: view.shape.to_vec(), expected: shape.to_vec() })
+    }
+
+    /// Says that a tensor has been read: its pages leave the process's memory until they are asked for again.
+    ///
+    /// Without this, a model would be counted twice while it is loaded, as file and as tensors.
+    pub(crate) fn release(&self, name: &str) {
+        let Some(entry) = self.tensors.get(name) else { return };
+        #[expect(unsafe_code, reason = "advice that drops pages is unsafe in general")]
+        // SAFETY: the map is of a file and never written, so pages that are dropped come back with the same bytes.
+        // That the advice may be refused does not matter.
+        let _ = unsafe {
+            let (map, size) = (&self.files[entry.file], entry.end - entry.start);
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, entry.start, size)
+        };
     }
 
     fn holds(&self, name: &str) -> bool {

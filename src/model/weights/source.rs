@@ -8,17 +8,24 @@ use std::collections::BTreeSet;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::WeightFiles;
+use super::{WeightFiles, WeightMatrix};
 use crate::model::error::ModelError;
+use crate::model::quantised::{PackedMatrix, Precision};
 use crate::model::random::{Purpose, Stream};
 
 /// Gives a model its tensors.
 pub(crate) trait WeightSource {
-    /// A weight matrix.
+    /// The weight of a projection, which may be rounded on loading.
     ///
     /// # Shapes
-    /// `[rows, columns]`, f32.
-    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError>;
+    /// `[out, in]`.
+    fn projection(&mut self, name: &str, shape: [usize; 2]) -> Result<WeightMatrix, ModelError>;
+
+    /// A matrix with a row for each token id, the embedding or the output head, which is never rounded.
+    ///
+    /// # Shapes
+    /// `[vocab, d_model]`.
+    fn vocabulary(&mut self, name: &str, shape: [usize; 2]) -> Result<WeightMatrix, ModelError>;
 
     /// The gain of a norm.
     ///
@@ -37,18 +44,35 @@ pub(crate) trait WeightSource {
 pub(crate) struct FileSource<'a> {
     files: &'a WeightFiles,
     device: &'a Device,
+    precision: Precision,
     taken: BTreeSet<String>,
 }
 
 impl<'a> FileSource<'a> {
-    pub(crate) fn new(files: &'a WeightFiles, device: &'a Device) -> Self {
-        Self { files, device, taken: BTreeSet::new() }
+    /// Tensors in f32, but matrices as `precision` says.
+    pub(crate) fn new(files: &'a WeightFiles, device: &'a Device, precision: Precision) -> Self {
+        Self { files, device, precision, taken: BTreeSet::new() }
     }
 
-    fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, ModelError> {
+    /// A tensor in f32.
+    ///
+    /// # Errors
+    /// It is missing or has another shape.
+    pub(crate) fn dense<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, ModelError> {
         let view = self.files.expect(name, &shape)?;
         self.taken.insert(name.to_owned());
-        Ok(Tensor::from_data(TensorData::new(view.to_f32(), shape), self.device))
+        let numbers = view.to_f32();
+        self.files.release(name);
+        Ok(Tensor::from_data(TensorData::new(numbers, shape), self.device))
+    }
+
+    fn matrix(&mut self, name: &str, shape: [usize; 2], precision: Precision) -> Result<WeightMatrix, ModelError> {
+        let Some(packed) = PackedMatrix::new(self.files.expect(name, &shape)?, precision) else {
+            return self.dense(name, shape).map(WeightMatrix::Dense);
+        };
+        self.taken.insert(name.to_owned());
+        self.files.release(name);
+        Ok(WeightMatrix::Packed(packed))
     }
 
     /// Checks that nothing is left but `ignored`.
@@ -68,16 +92,22 @@ impl<'a> FileSource<'a> {
 }
 
 impl WeightSource for FileSource<'_> {
-    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError> {
-        self.take(name, shape)
+    fn projection(&mut self, name: &str, shape: [usize; 2]) -> Result<WeightMatrix, ModelError> {
+        self.matrix(name, shape, self.precision)
+    }
+
+    fn vocabulary(&mut self, name: &str, shape: [usize; 2]) -> Result<WeightMatrix, ModelError> {
+        // bitsandbytes leaves embedding and head alone too, as they decide the most.
+        let precision = if self.precision.rounds() { Precision::AsStored } else { self.precision };
+        self.matrix(name, shape, precision)
     }
 
     fn gain(&mut self, name: &str, width: usize) -> Result<Tensor<1>, ModelError> {
-        self.take(name, [width])
+        self.dense(name, [width])
     }
 
     fn bias(&mut self, name: &str, width: usize) -> Result<Tensor<1>, ModelError> {
-        self.take(name, [width])
+        self.dense(name, [width])
     }
 }
 
@@ -93,11 +123,9 @@ impl<'a> RandomSource<'a> {
     pub(crate) const fn new(seed: u64, deviation: f64, device: &'a Device) -> Self {
         Self { device, seed, deviation, drawn: 0 }
     }
-}
 
-impl WeightSource for RandomSource<'_> {
     #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-    fn matrix(&mut self, _name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError> {
+    fn matrix(&mut self, shape: [usize; 2]) -> WeightMatrix {
         let stream = Stream::new(self.seed, Purpose::Init, self.drawn);
         self.drawn += 1;
         let mut numbers = vec![0.0_f32; shape[0] * shape[1]];
@@ -106,7 +134,17 @@ impl WeightSource for RandomSource<'_> {
                 *number = (f64::from(normal) * self.deviation) as f32;
             }
         });
-        Ok(Tensor::from_data(TensorData::new(numbers, shape), self.device))
+        WeightMatrix::Dense(Tensor::from_data(TensorData::new(numbers, shape), self.device))
+    }
+}
+
+impl WeightSource for RandomSource<'_> {
+    fn projection(&mut self, _name: &str, shape: [usize; 2]) -> Result<WeightMatrix, ModelError> {
+        Ok(self.matrix(shape))
+    }
+
+    fn vocabulary(&mut self, _name: &str, shape: [usize; 2]) -> Result<WeightMatrix, ModelError> {
+        Ok(self.matrix(shape))
     }
 
     fn gain(&mut self, _name: &str, width: usize) -> Result<Tensor<1>, ModelError> {

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
 use crate::diagnostic::Diagnostic;
-use crate::model::{self, CausalLm, GenerateOptions, GenerateProgress, Generation, ModelError};
+use crate::model::{self, CausalLm, GenerateOptions, GenerateProgress, Generation, ModelError, Precision};
 use crate::stage::{ConfigIssue, Numerics, Outcome, Progress, StageContext, StageError, StageKind};
 use crate::text::eval_report::{EvalReport, StopReason};
 use crate::text::eval_rows::{EvalRow, read_eval_rows};
@@ -189,7 +189,8 @@ fn generate(
         other => StageError::failed(other),
     };
     let adapter = context.optional_input("adapter").map(|input| input.path.as_path());
-    let model = CausalLm::load(&context.input("model").path, adapter, context.device).map_err(failed)?;
+    let precision = config.loading().precision(Precision::AsStored);
+    let model = CausalLm::load_as(&context.input("model").path, adapter, precision, context.device).map_err(failed)?;
     let started = Instant::now();
     let mut observe = |progress: GenerateProgress| {
         let seconds = started.elapsed().as_secs_f64().max(1e-9);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::stage::ConfigIssue;
+use crate::stages::precision::{Loading, QuantType};
 use crate::text::chat_template::{Clock, TemplateOptions};
 use crate::text::eval_report::ContextAs;
 use crate::text::metrics::{self, Normalisation};
@@ -13,6 +14,7 @@ use crate::text::prompts::ToolMode;
 /// Settings of `eval`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that the field knows by its name")]
 pub struct EvalSettings {
     /// How answers are scored.
     pub metrics: Vec<String>,
@@ -22,6 +24,14 @@ pub struct EvalSettings {
     pub max_new_tokens: usize,
     /// Rows that are answered at once.
     pub per_device_eval_batch_size: usize,
+    /// Hold the base's projections in 4 bits a number, as bitsandbytes rounds them.
+    pub load_4bit: bool,
+    /// Hold the base's projections in 8 bits a number, as bitsandbytes rounds them.
+    pub load_8bit: bool,
+    /// The values that `load_4bit` rounds to.
+    pub bnb_quant_type: QuantType,
+    /// Round the scales of `load_4bit` too.
+    pub bnb_double_quant: bool,
     /// How a row's context reaches the model.
     pub context_as: ContextAs,
     /// The retrieval tool's name, as in the training data.
@@ -47,6 +57,10 @@ impl Default for EvalSettings {
             normalize: Normalisation::default(),
             max_new_tokens: 32,
             per_device_eval_batch_size: 8,
+            load_4bit: false,
+            load_8bit: false,
+            bnb_quant_type: QuantType::default(),
+            bnb_double_quant: false,
             context_as: ContextAs::default(),
             tool_name: "retrieve".to_owned(),
             tool_description: "semantic search over notes".to_owned(),
@@ -60,6 +74,16 @@ impl Default for EvalSettings {
 }
 
 impl EvalSettings {
+    /// How the base is to be held in memory.
+    pub(super) const fn loading(&self) -> Loading {
+        Loading {
+            load_4bit: self.load_4bit,
+            load_8bit: self.load_8bit,
+            bnb_quant_type: self.bnb_quant_type,
+            bnb_double_quant: self.bnb_double_quant,
+        }
+    }
+
     /// What the chat template sees besides the conversation.
     pub(super) fn template(&self) -> TemplateOptions {
         let clock = self.now.parse().unwrap_or_default();
@@ -74,6 +98,7 @@ const RESERVED: [&str; 4] = ["messages", "tools", "documents", "add_generation_p
 pub(super) fn check(settings: &EvalSettings) -> Vec<ConfigIssue> {
     let mut issues = Vec::new();
     check_metrics(settings, &mut issues);
+    settings.loading().check(&mut issues);
     for (field, value) in [
         ("max_new_tokens", Some(settings.max_new_tokens)),
         ("per_device_eval_batch_size", Some(settings.per_device_eval_batch_size)),

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, FloatFormat, LoraConfig, Warmup};
+use crate::model::{self, FloatFormat, LoraConfig, Precision, Warmup};
 use crate::stage::ConfigIssue;
+use crate::stages::precision::{Loading, QuantType};
 
 /// Which parameters are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -45,9 +46,21 @@ pub enum SaveType {
 /// Settings of `train`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that the field knows by its name")]
 pub struct TrainSettings {
     /// Which parameters are trained.
     pub method: Method,
+    /// Hold the base's projections in 4 bits a number, as bitsandbytes rounds them.
+    pub load_4bit: bool,
+    /// Hold the base's projections in 8 bits a number, as bitsandbytes rounds them.
+    pub load_8bit: bool,
+    /// The values that `load_4bit` rounds to.
+    pub bnb_quant_type: QuantType,
+    /// Round the scales of `load_4bit` too.
+    pub bnb_double_quant: bool,
+    /// Keep the base's weights in the bits its file has them in, such as Q4_K or F16, instead of 32: less memory, more
+    /// time.
+    pub keep_quantised: bool,
     /// Rank of the LoRA matrices.
     pub lora_r: usize,
     /// LoRA scale numerator: the update is scaled by alpha / r.
@@ -100,6 +113,11 @@ impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             method: Method::Lora,
+            load_4bit: false,
+            load_8bit: false,
+            bnb_quant_type: QuantType::default(),
+            bnb_double_quant: false,
+            keep_quantised: false,
             lora_r: 16,
             lora_alpha: 32.0,
             lora_dropout: 0.05,
@@ -123,6 +141,18 @@ impl Default for TrainSettings {
             save_dtype: None,
             seed: 0,
             logging_steps: 10,
+        }
+    }
+}
+
+impl TrainSettings {
+    /// How the base is to be held in memory.
+    pub(super) const fn loading(&self) -> Loading {
+        Loading {
+            load_4bit: self.load_4bit,
+            load_8bit: self.load_8bit,
+            bnb_quant_type: self.bnb_quant_type,
+            bnb_double_quant: self.bnb_double_quant,
         }
     }
 }
@@ -165,6 +195,18 @@ pub(super) fn check(config: &TrainSettings) -> Vec<ConfigIssue> {
     if config.warmup_ratio.is_some() && config.warmup_steps.is_some() {
         let message = "both `warmup_ratio` and `warmup_steps` are set; expected one";
         issues.push(ConfigIssue::invalid("warmup_steps", message).help("remove one of the two"));
+    }
+    config.loading().check(&mut issues);
+    let rounds =
+        [("load_4bit", config.load_4bit), ("load_8bit", config.load_8bit), ("keep_quantised", config.keep_quantised)];
+    let asked: Vec<&str> = rounds.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
+    if let (Method::Full, Some(field)) = (config.method, asked.first()) {
+        let message = format!("{field} is set with `method: full`, which trains the weights themselves");
+        issues.push(ConfigIssue::invalid(field, message).help("use `method: lora`, or remove it"));
+    }
+    if let (true, [field, .., _]) = (config.keep_quantised, asked.as_slice()) {
+        let message = format!("both `{field}` and `keep_quantised` are set; expected one");
+        issues.push(ConfigIssue::invalid("keep_quantised", message).help("remove one of the two"));
     }
     if config.target_modules.is_empty() && config.method == Method::Lora {
         let help = "leave it out for all seven: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj";
@@ -212,6 +254,11 @@ pub(super) fn train_config(config: &TrainSettings) -> model::TrainConfig {
         seed: config.seed,
         shuffle: config.shuffle,
         group_by_length: config.group_by_length,
+        precision: config.loading().precision(if config.keep_quantised {
+            Precision::AsStored
+        } else {
+            Precision::Full
+        }),
         dtype: config.save_dtype.map(|kind| match kind {
             SaveType::Float32 => FloatFormat::F32,
             SaveType::Float16 => FloatFormat::F16,
