@@ -179,16 +179,16 @@ macro_rules! blocks {
             fn $name(out: &mut [f32], stored: &[u8]) {
                 let (blocks, _) = out.as_chunks_mut::<$numbers>();
                 let (stored, _) = stored.as_chunks::<$bytes>();
-                blocks.iter_mut().zip(stored).for_each(|(out, stored)| $block(stored, out));
+                for (out, stored) in blocks.iter_mut().zip(stored) {
+                    // Opaque, or the compiler takes several blocks at once, number by number: that is much slower.
+                    $block(std::hint::black_box(stored), out);
+                }
             }
         }
     )*};
 }
 
 blocks! {
-    f32_numbers: f32_number, 1, 4;
-    f16_numbers: f16_number, 1, 2;
-    bf16_numbers: bf16_number, 1, 2;
     q4_0_blocks: q4_0, 32, 18;
     q4_1_blocks: q4_1, 32, 20;
     q5_0_blocks: q5_0, 32, 22;
@@ -199,19 +199,28 @@ blocks! {
     q6_k_blocks: q6_k, 256, 210;
 }
 
-#[inline(always)]
-fn f32_number(stored: &[u8; 4], out: &mut [f32; 1]) {
-    out[0] = f32::from_le_bytes(*stored);
+vectorised! {
+    fn f32_numbers(out: &mut [f32], stored: &[u8]) {
+        for (out, stored) in out.iter_mut().zip(stored.as_chunks().0) {
+            *out = f32::from_le_bytes(*stored);
+        }
+    }
 }
 
-#[inline(always)]
-fn f16_number(stored: &[u8; 2], out: &mut [f32; 1]) {
-    out[0] = widen_half(u16::from_le_bytes(*stored));
+vectorised! {
+    fn f16_numbers(out: &mut [f32], stored: &[u8]) {
+        for (out, stored) in out.iter_mut().zip(stored.as_chunks().0) {
+            *out = widen_half(u16::from_le_bytes(*stored));
+        }
+    }
 }
 
-#[inline(always)]
-fn bf16_number(stored: &[u8; 2], out: &mut [f32; 1]) {
-    out[0] = f32::from_bits(u32::from(u16::from_le_bytes(*stored)) << 16);
+vectorised! {
+    fn bf16_numbers(out: &mut [f32], stored: &[u8]) {
+        for (out, stored) in out.iter_mut().zip(stored.as_chunks().0) {
+            *out = f32::from_bits(u32::from(u16::from_le_bytes(*stored)) << 16);
+        }
+    }
 }
 
 /// A half-precision number in f32, without a branch on the CPU's features, so that a loop over it vectorises.
@@ -242,26 +251,35 @@ fn half(stored: &[u8]) -> f32 {
     widen_half(u16::from_le_bytes([stored[0], stored[1]]))
 }
 
-/// A block of 32 whose bytes have the first half in their low and the second in their high four bits.
+/// The numbers of a block of 32 whose bytes have the first half in their low and the second in their high four bits.
 #[inline(always)]
-fn nibbles(quants: &[u8], out: &mut [f32; 32], number: impl Fn(usize, u8) -> f32) {
-    let (first, second) = out.split_at_mut(16);
-    for (at, (byte, (first, second))) in quants.iter().zip(first.iter_mut().zip(second)).enumerate() {
-        *first = number(at, byte & 0x0f);
-        *second = number(at + 16, byte >> 4);
+fn nibbles(quants: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    for at in 0..16 {
+        out[at] = quants[at] & 0x0f;
+        out[at + 16] = quants[at] >> 4;
+    }
+    out
+}
+
+/// Each number, widened, as `number` says.
+#[inline(always)]
+fn widen_each(out: &mut [f32; 32], quants: [u8; 32], number: impl Fn(usize, u8) -> f32) {
+    for at in 0..32 {
+        out[at] = number(at, quants[at]);
     }
 }
 
 #[inline(always)]
 fn q4_0(stored: &[u8; 18], out: &mut [f32; 32]) {
     let scale = half(stored);
-    nibbles(&stored[2..], out, |_, quant| (f32::from(quant) - 8.0) * scale);
+    widen_each(out, nibbles(&stored[2..18]), |_, quant| (f32::from(quant) - 8.0) * scale);
 }
 
 #[inline(always)]
 fn q4_1(stored: &[u8; 20], out: &mut [f32; 32]) {
     let (scale, least) = (half(stored), half(&stored[2..]));
-    nibbles(&stored[4..], out, |_, quant| f32::from(quant) * scale + least);
+    widen_each(out, nibbles(&stored[4..20]), |_, quant| f32::from(quant) * scale + least);
 }
 
 /// The fifth bit of each number of a block of 32.
@@ -279,13 +297,13 @@ fn five_bits(quant: u8, bits: u32, at: usize) -> f32 {
 #[inline(always)]
 fn q5_0(stored: &[u8; 22], out: &mut [f32; 32]) {
     let (scale, bits) = (half(stored), fifth_bits(&stored[2..]));
-    nibbles(&stored[6..], out, |at, quant| (five_bits(quant, bits, at) - 16.0) * scale);
+    widen_each(out, nibbles(&stored[6..22]), |at, quant| (five_bits(quant, bits, at) - 16.0) * scale);
 }
 
 #[inline(always)]
 fn q5_1(stored: &[u8; 24], out: &mut [f32; 32]) {
     let (scale, least, bits) = (half(stored), half(&stored[2..]), fifth_bits(&stored[4..]));
-    nibbles(&stored[8..], out, |at, quant| five_bits(quant, bits, at) * scale + least);
+    widen_each(out, nibbles(&stored[8..24]), |at, quant| five_bits(quant, bits, at) * scale + least);
 }
 
 #[inline(always)]
