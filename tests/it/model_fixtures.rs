@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use pipe::device::DeviceSpec;
+use pipe::device::{Backend, DeviceSpec};
 use pipe::model::{
     CausalLm, GenerateOptions, LoraConfig, Method, ModelError, TrainConfig, TrainExample, TrainStep, TrainSummary,
     train,
@@ -120,10 +120,30 @@ pub fn lora() -> LoraConfig {
 
 /// Trains on the fixtures' base; gives the output folder, the steps and the summary.
 pub fn run(method: &Method, config: &TrainConfig) -> (TempDir, Vec<TrainStep>, TrainSummary) {
-    try_run(&golden("lora/tiny_base"), &rows(), method, config).unwrap()
+    run_on(DeviceSpec::default(), method, config)
+}
+
+/// The same on another backend.
+pub fn run_on(device: DeviceSpec, method: &Method, config: &TrainConfig) -> (TempDir, Vec<TrainStep>, TrainSummary) {
+    try_run_on(device, &golden("lora/tiny_base"), &rows(), method, config).unwrap()
+}
+
+/// The backends of this binary: flex, and those whose features are on.
+pub fn built_in() -> impl Iterator<Item = DeviceSpec> {
+    Backend::ALL.into_iter().filter(|backend| backend.is_built_in()).map(|backend| DeviceSpec { backend })
 }
 
 pub fn try_run(
+    base: &Path,
+    rows: &[TrainExample],
+    method: &Method,
+    config: &TrainConfig,
+) -> Result<(TempDir, Vec<TrainStep>, TrainSummary), ModelError> {
+    try_run_on(DeviceSpec::default(), base, rows, method, config)
+}
+
+fn try_run_on(
+    device: DeviceSpec,
     base: &Path,
     rows: &[TrainExample],
     method: &Method,
@@ -135,6 +155,6 @@ pub fn try_run(
         steps.push(*step);
         ControlFlow::Continue(())
     };
-    let summary = train(base, rows, method, config, DeviceSpec::default(), output.path(), &mut observe)?;
+    let summary = train(base, rows, method, config, device, output.path(), &mut observe)?;
     Ok((output, steps, summary))
 }

@@ -6,7 +6,9 @@ use pipe::device::DeviceSpec;
 use pipe::model::{CausalLm, LoraConfig, Method, Schedule, TrainConfig, TrainExample, Warmup};
 use serde_json::Value;
 
-use super::fixtures::{config, difference, golden, greedy, ids, json, load, lora, rows, run, tensor, tensors, wide};
+use super::fixtures::{
+    built_in, config, difference, golden, greedy, ids, json, lora, rows, run, run_on, tensor, tensors, wide,
+};
 
 /// The two rows of a golden model, the second cut where its padding begins.
 fn golden_rows(folder: &Path) -> Vec<Vec<u32>> {
@@ -20,10 +22,16 @@ fn golden_rows(folder: &Path) -> Vec<Vec<u32>> {
     (0..2).map(row).collect()
 }
 
+/// On every backend that is built in, with the same tolerances.
 fn check_forward(name: &str) {
+    built_in().for_each(|device| check_forward_on(name, device));
+}
+
+fn check_forward_on(name: &str, device: DeviceSpec) {
     let folder = golden("model").join(name);
     let expected = folder.join("expected.safetensors");
-    let model = load(&folder);
+    let model = CausalLm::load(&folder, None, device).unwrap();
+    let name = &format!("{name} on {}", device.backend);
     let rows = golden_rows(&folder);
     let logits = model.logits(&rows).unwrap();
     let golden_logits = tensor(&expected, "logits");
@@ -98,12 +106,18 @@ fn curve_config(curve: &Value) -> (TrainConfig, LoraConfig) {
     (config, lora)
 }
 
+/// On every backend that is built in, with the same tolerances.
 fn check_training(name: &str) {
+    built_in().for_each(|device| check_training_on(name, device));
+}
+
+fn check_training_on(name: &str, device: DeviceSpec) {
     let folder = golden("lora").join(name);
     let curve = json(&folder.join("curve.json"));
     let (config, lora) = curve_config(&curve);
     let lora = LoraConfig { initial_adapter: Some(folder.join("adapter_init.safetensors")), ..lora };
-    let (output, steps, _) = run(&Method::Lora(lora), &config);
+    let (output, steps, _) = run_on(device, &Method::Lora(lora), &config);
+    let name = &format!("{name} on {}", device.backend);
     let log = curve["log"].as_array().unwrap();
     assert_eq!(steps.len(), log.len());
     for (step, expected) in steps.iter().zip(log) {
@@ -123,13 +137,13 @@ fn check_training(name: &str) {
         assert!(difference < 1e-4, "{name}: {} differs by {difference}", found.0);
     }
     assert_eq!(found.len(), expected.len());
-    check_final_logits(&folder, output.path());
-    check_final_logits(&folder, &folder.join("adapter_final"));
+    check_final_logits(&folder, output.path(), device);
+    check_final_logits(&folder, &folder.join("adapter_final"), device);
 }
 
 /// The last logits of row 0 with this adapter: ours, and the one PEFT wrote.
-fn check_final_logits(folder: &Path, adapter: &Path) {
-    let model = CausalLm::load(&golden("lora/tiny_base"), Some(adapter), DeviceSpec::default()).unwrap();
+fn check_final_logits(folder: &Path, adapter: &Path, device: DeviceSpec) {
+    let model = CausalLm::load(&golden("lora/tiny_base"), Some(adapter), device).unwrap();
     let row = rows()[0].input_ids.clone();
     let logits = model.logits(std::slice::from_ref(&row)).unwrap();
     let expected = tensor(&folder.join("final_logits.safetensors"), "row0_last_logits");
