@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use pipe::device::DeviceSpec;
-use pipe::model::{CausalLm, Encoder, GenerateOptions, tokenizer_spec};
+use pipe::model::{CausalLm, Encoder, FourBitCode, GenerateOptions, Precision, tokenizer_spec};
 use pipe::source::Source;
 use pipe::sources::{HubSettings, Sources};
 use pipe::text::chat_template::ChatTemplate;
@@ -100,6 +100,38 @@ fn smollm2_answers_twenty_more_prompts_as_transformers_does() {
         let off = difference(top, expected);
         assert!(off < 1e-3, "{prompt:?}: the ten largest logits are off by {off}");
     }
+}
+
+/// bitsandbytes' own layers over the same weights, by `scripts/reference/smollm2_quantised.py`.
+#[test]
+fn smollm2_in_4_and_8_bits_computes_as_bitsandbytes_does() {
+    let Some(path) = real_model(SMOLLM2) else { return };
+    let golden = json(&golden("smollm2/quantised.json"));
+    let four_bit = |code, double_quant| Precision::FourBit { code, double_quant };
+    let full = load_as(&path, Precision::Full).matrix_bytes();
+    assert!(load_as(&path, Precision::AsStored).matrix_bytes() * 5 < full, "the file has about six bits a number");
+    for (name, precision) in [
+        ("nf4", four_bit(FourBitCode::Nf4, false)),
+        ("nf4_double", four_bit(FourBitCode::Nf4, true)),
+        ("fp4", four_bit(FourBitCode::Fp4, false)),
+        ("int8", Precision::Int8),
+    ] {
+        let mut model = load_as(&path, precision);
+        assert!(model.matrix_bytes() * 3 < full, "{name}: {} bytes", model.matrix_bytes());
+        for case in golden[name].as_array().unwrap() {
+            let ids: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+            let top_ids: Vec<usize> = serde_json::from_value(case["top_ids"].clone()).unwrap();
+            let expected: Vec<f64> = serde_json::from_value(case["top_logits"].clone()).unwrap();
+            let logits = model.logits(std::slice::from_ref(&ids)).unwrap().remove(0);
+            let found = top_ids.iter().map(|id| f64::from(logits.at(ids.len() - 1)[*id]));
+            let off = difference(found, expected);
+            assert!(off < 1e-3, "{name}: the ten largest logits are off by {off}");
+        }
+    }
+}
+
+fn load_as(path: &Path, precision: Precision) -> CausalLm {
+    CausalLm::load_as(path, None, precision, DeviceSpec::default()).unwrap()
 }
 
 #[test]

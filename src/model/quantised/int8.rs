@@ -22,7 +22,8 @@ impl Int8 {
         let halves: Vec<f32> = numbers.par_iter().map(|number| f16::from_f32(*number).to_f32()).collect();
         let absmax: Box<[f32]> = halves.par_chunks(width).map(largest).collect();
         let quants = halves.par_chunks(width).zip(&absmax).flat_map_iter(|(row, most)| {
-            let inverse = if *most > 0.0 { 127.0 / most } else { 0.0 };
+            // In torch, a number over a tensor is the tensor's reciprocal times the number.
+            let inverse = if *most > 0.0 { 1.0 / most * 127.0 } else { 0.0 };
             #[expect(clippy::cast_possible_truncation, reason = "at most 127 in size")]
             row.iter().map(move |number| (number * inverse).round_ties_even() as i8)
         });
