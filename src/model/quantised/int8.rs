@@ -3,6 +3,7 @@
 //! Dettmers et al., "LLM.int8()" (2022). The weight is rounded to half precision first, as `Linear8bitLt` does.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::blockwise::largest;
@@ -19,15 +20,10 @@ pub(super) struct Int8 {
 impl Int8 {
     /// Rounds a matrix whose rows have `width` numbers.
     pub(super) fn round(numbers: &[f32], width: usize) -> Self {
-        let halves: Vec<f32> = numbers.par_iter().map(|number| f16::from_f32(*number).to_f32()).collect();
-        let absmax: Box<[f32]> = halves.par_chunks(width).map(largest).collect();
-        let quants = halves.par_chunks(width).zip(&absmax).flat_map_iter(|(row, most)| {
-            // In torch, a number over a tensor is the tensor's reciprocal times the number.
-            let inverse = if *most > 0.0 { 1.0 / most * 127.0 } else { 0.0 };
-            #[expect(clippy::cast_possible_truncation, reason = "at most 127 in size")]
-            row.iter().map(move |number| (number * inverse).round_ties_even() as i8)
-        });
-        Self { quants: quants.collect(), absmax }
+        let mut quants = vec![0; numbers.len()].into_boxed_slice();
+        let rows = quants.par_chunks_mut(width).zip(numbers.par_chunks(width));
+        let absmax = rows.map(|(quants, row)| round_row(quants, row)).collect();
+        Self { quants, absmax }
     }
 
     /// Widens a row.
@@ -44,6 +40,30 @@ impl Int8 {
     /// Bytes in memory.
     pub(super) fn size_bytes(&self) -> usize {
         self.quants.len() + size_of_val(&*self.absmax)
+    }
+}
+
+/// Rounds a row and gives its scale.
+fn round_row(quants: &mut [i8], row: &[f32]) -> f32 {
+    let mut halves = vec![f16::ZERO; row.len()];
+    halves.convert_from_f32_slice(row);
+    let mut row = vec![0.0; row.len()];
+    halves.convert_to_f32_slice(&mut row);
+    let absmax = largest(&row);
+    if absmax > 0.0 {
+        // In torch, a number over a tensor is the tensor's reciprocal times the number.
+        scale_and_round(quants, &row, 1.0 / absmax * 127.0);
+    }
+    absmax
+}
+
+vectorised! {
+    fn scale_and_round(quants: &mut [i8], row: &[f32], factor: f32) {
+        for (quant, number) in quants.iter_mut().zip(row) {
+            #[expect(clippy::cast_possible_truncation, reason = "at most 127 in size")]
+            let rounded = (number * factor).round_ties_even() as i8;
+            *quant = rounded;
+        }
     }
 }
 
