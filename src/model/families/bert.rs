@@ -23,15 +23,18 @@ pub(crate) struct BertConfig {
 }
 
 /// Fields that say nothing about the numbers of a forward pass.
-const HARMLESS: [&str; 9] = [
+const HARMLESS: [&str; 12] = [
     "attention_probs_dropout_prob",
+    "bos_token_id",
     "classifier_dropout",
     "dtype",
+    "eos_token_id",
     "gradient_checkpointing",
     "hidden_dropout_prob",
     "initializer_range",
     "pad_token_id",
     "position_embedding_type",
+    "tie_word_embeddings",
     "torch_dtype",
 ];
 
@@ -50,6 +53,15 @@ impl BertConfig {
         if model_type != "bert" {
             let expected = "`bert`, an encoder of sentences".to_owned();
             return Err(ModelError::UnsupportedArchitecture { found: model_type, expected });
+        }
+        for field in ["add_cross_attention", "is_decoder"] {
+            if fields.flag(field)? {
+                return Err(ModelError::field(
+                    field,
+                    true,
+                    "`false`: an encoder sees the whole sentence and nothing else",
+                ));
+            }
         }
         for (field, expected) in [("hidden_act", "gelu"), ("position_embedding_type", "absolute")] {
             if let Some(found) = fields.text(field)?.filter(|found| found != expected) {
