@@ -8,5 +8,7 @@ mod golden;
 mod hostile;
 #[path = "model_laws.rs"]
 mod laws;
+#[path = "model_peft.rs"]
+mod peft;
 #[path = "model_training.rs"]
 mod training;

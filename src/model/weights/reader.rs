@@ -136,6 +136,9 @@ impl WeightFiles {
         let index_path = folder.join("model.safetensors.index.json");
         if !index_path.exists() {
             let weights = folder.join("model.safetensors");
+            for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+                refuse_pickle(&weights, &folder.join(pickle))?;
+            }
             if !weights.exists() {
                 return Err(ModelError::NoWeights { folder: folder.to_path_buf() });
             }
@@ -275,6 +278,18 @@ impl WeightFiles {
         let bytes = &self.files[entry.file][entry.start..entry.end];
         WeightView { name, format: entry.format, twist: entry.twist, shape: &entry.shape, bytes }
     }
+}
+
+/// Says why a file of torch is not read where there is no safetensors file.
+///
+/// # Errors
+/// [`ModelError::Pickle`], if `expected` is not there and `pickle` is.
+pub(crate) fn refuse_pickle(expected: &Path, pickle: &Path) -> Result<(), ModelError> {
+    if expected.exists() || !pickle.exists() {
+        return Ok(());
+    }
+    let name = expected.file_name().map(|name| name.display().to_string()).unwrap_or_default();
+    Err(ModelError::Pickle { path: pickle.to_path_buf(), expected: name })
 }
 
 /// Maps a file for reading.
