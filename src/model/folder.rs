@@ -65,9 +65,7 @@ pub(crate) fn load(path: &Path, precision: Precision, device: &Device) -> Result
 /// # Errors
 /// The adapter is not supported or does not fit the model.
 pub(crate) fn load_adapter(model: &mut Decoder, folder: &Path) -> Result<(), ModelError> {
-    let files = lora::AdapterFiles::open(folder)?;
-    let device = model.device();
-    lora::attach(model, &files, 0.0, &device)
+    lora::attach(model, &lora::AdapterFiles::open(folder)?, 0.0)
 }
 
 /// Makes `output` with everything of `base` but its weights; `config.json` differs only if `dtype` does. Of a GGUF file,

@@ -35,7 +35,7 @@ pub fn merge(base: &Path, adapter: &Path, output: &Path) -> Result<MergeSummary,
     copy_all_but_weights(base, &config, config.dtype, output)?;
     let kept = weights.iter().filter(|view| !is_redundant(&config, view.name));
     // A tensor that is stored in blocks is written as the plain numbers it stands for.
-    let format = |view: WeightView| view.plain().unwrap_or(config.dtype);
+    let format = |view: WeightView| view.kept().unwrap_or(config.dtype);
     let entries: Vec<WeightEntry> = kept
         .map(|view| WeightEntry { name: view.name.to_owned(), format: format(view), shape: view.shape.to_vec() })
         .collect();
@@ -61,7 +61,10 @@ fn merged(view: WeightView, adapter: &AdapterFiles) -> Result<Option<Vec<f32>>, 
     else {
         return Ok(None);
     };
-    let Some(Pair { a, b, rank, scale }) = adapter.pair(module, [width_out, width_in])? else { return Ok(None) };
+    if !adapter.has(module) {
+        return Ok(None);
+    }
+    let Pair { a, b, rank, scale } = adapter.pair(module, [width_out, width_in])?;
     let (a, b) = (Matrix::new(&a, rank, width_in), Matrix::new(&b, width_out, rank));
     #[expect(clippy::cast_possible_truncation, reason = "the scale is applied in f32")]
     let scale = scale as f32;

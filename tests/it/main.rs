@@ -18,6 +18,7 @@ mod fuzz;
 mod gate_rules;
 mod gate_stage;
 mod gguf;
+mod gguf_families;
 mod hub;
 mod hub_server;
 mod manifest_hostile;

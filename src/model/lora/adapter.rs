@@ -13,7 +13,8 @@ use crate::model::random::{Purpose, Stream};
 use crate::model::weights::{FloatFormat, WeightEntry, write_safetensors};
 
 /// Puts a fresh adapter on every projection `lora` names: B = 0, and A uniform in ±1/sqrt(in), as PEFT's
-/// `kaiming_uniform_(a=sqrt(5))`, drawn row by row. Ranks and scales are those of `config`.
+/// `kaiming_uniform_(a=sqrt(5))`, drawn row by row. Ranks and scales are those of `config`. Projections that `keeps` names are
+/// left alone.
 ///
 /// # Errors
 /// A target module names no projection of the model.
@@ -22,8 +23,9 @@ fn draw(
     lora: &LoraConfig,
     config: &AdapterConfig,
     seed: u64,
-    device: &Device,
+    keeps: impl Fn(&str) -> bool,
 ) -> Result<(), ModelError> {
+    let device = model.device();
     for target in &lora.target_modules {
         if !model.projections().any(|projection| is_target(projection.name(), std::slice::from_ref(target))) {
             let expected = "the last part of a projection's name, such as `q_proj` or `down_proj`";
@@ -33,10 +35,13 @@ fn draw(
     let targets = model.projections().filter(|projection| is_target(projection.name(), &lora.target_modules));
     for (index, projection) in (0..).zip(targets) {
         let ([width_out, width_in], name) = (projection.shape(), projection.name());
+        if keeps(name) {
+            continue;
+        }
         let (rank, scale) = (config.rank(name), config.scale(name));
         let a = uniform(Stream::new(seed, Purpose::LoraInit, index), [rank, width_in]);
         let fresh = Pair { a, b: vec![0.0; width_out * rank], rank, scale };
-        projection.adapt(fresh.on([width_out, width_in], lora.dropout, index, device));
+        projection.adapt(fresh.on([width_out, width_in], lora.dropout, index, &device));
     }
     Ok(())
 }
@@ -67,19 +72,16 @@ impl Pair {
 ///
 /// # Errors
 /// One matrix of a pair is missing, a shape does not fit the projection, or a tensor belongs to no projection.
-pub(crate) fn attach(
-    model: &mut Decoder,
-    files: &AdapterFiles,
-    dropout: f64,
-    device: &Device,
-) -> Result<(), ModelError> {
+pub(crate) fn attach(model: &mut Decoder, files: &AdapterFiles, dropout: f64) -> Result<(), ModelError> {
+    let device = model.device();
     let names: Vec<String> = model.projections().map(|projection| projection.name().to_owned()).collect();
     files.refuse_stray(names.iter().map(String::as_str))?;
     let mut index = 0;
     for projection in model.projections() {
         let shape = projection.shape();
-        if let Some(pair) = files.pair(projection.name(), shape)? {
-            projection.adapt(pair.on(shape, dropout, index, device));
+        if files.has(projection.name()) {
+            let pair = files.pair(projection.name(), shape)?;
+            projection.adapt(pair.on(shape, dropout, index, &device));
             index += 1;
         }
     }
@@ -93,10 +95,9 @@ pub(crate) fn attach(
 /// projection that is no target.
 pub(crate) fn adapt(model: &mut Decoder, lora: &LoraConfig, seed: u64) -> Result<AdapterConfig, ModelError> {
     lora.check()?;
-    let device = model.device();
     let Some(path) = &lora.initial_adapter else {
         let config = AdapterConfig::uniform(lora);
-        draw(model, lora, &config, seed, &device)?;
+        draw(model, lora, &config, seed, |_| false)?;
         return Ok(config);
     };
     let files = AdapterFiles::open_initial(path, lora)?;
@@ -108,8 +109,8 @@ pub(crate) fn adapt(model: &mut Decoder, lora: &LoraConfig, seed: u64) -> Result
             return Err(ModelError::field("target_modules", lora.target_modules.join(", "), expected));
         }
     }
-    draw(model, lora, files.config(), seed, &device)?;
-    attach(model, &files, lora.dropout, &device)?;
+    draw(model, lora, files.config(), seed, |name| files.has(name))?;
+    attach(model, &files, lora.dropout)?;
     Ok(files.config().clone())
 }
 

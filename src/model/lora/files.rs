@@ -62,19 +62,16 @@ impl AdapterFiles {
         tensor_names(module).iter().any(|name| self.weights.get(name).is_some())
     }
 
-    /// The pair of a module, if it has one.
+    /// The pair of a module that has one.
     ///
     /// # Errors
     /// One of its matrices is missing, or a shape does not fit the module.
-    pub(crate) fn pair(&self, module: &str, [width_out, width_in]: [usize; 2]) -> Result<Option<Pair>, ModelError> {
-        if !self.has(module) {
-            return Ok(None);
-        }
+    pub(crate) fn pair(&self, module: &str, [width_out, width_in]: [usize; 2]) -> Result<Pair, ModelError> {
         let [a_name, b_name] = tensor_names(module);
         let rank = self.config.rank(module);
         let a = self.weights.expect(&a_name, &[rank, width_in])?.to_f32();
         let b = self.weights.expect(&b_name, &[width_out, rank])?.to_f32();
-        Ok(Some(Pair { a, b, rank, scale: self.config.scale(module) }))
+        Ok(Pair { a, b, rank, scale: self.config.scale(module) })
     }
 
     /// Checks that every tensor belongs to one of `modules`.

@@ -97,7 +97,7 @@ impl AdapterConfig {
     }
 
     /// The inner dimension of the pair of a module.
-    pub(super) fn rank(&self, module: &str) -> usize {
+    pub(crate) fn rank(&self, module: &str) -> usize {
         self.rank_pattern.get(module).unwrap_or(self.rank)
     }
 
@@ -106,6 +106,12 @@ impl AdapterConfig {
         let alpha = self.alpha_pattern.get(module).unwrap_or(self.alpha);
         let rank = self.rank(module) as f64;
         alpha / if self.use_rslora { rank.sqrt() } else { rank }
+    }
+
+    /// s * rank of the modules that no pattern names.
+    pub(crate) fn common_scale_times_rank(&self) -> f64 {
+        let rank = self.rank as f64;
+        if self.use_rslora { self.alpha * rank.sqrt() } else { self.alpha }
     }
 
     /// Checks that a training run means the same adapter.
