@@ -22,6 +22,8 @@ pub enum ArtifactKind {
     Model,
     /// A PEFT adapter folder.
     Adapter,
+    /// A folder with an adapter as a GGUF file, for llama.cpp; no stage reads it.
+    GgufAdapter,
     /// JSON Lines of one row an optimiser step: loss, gradient norm, learning rate.
     Curve,
     /// Counts about an artifact, as JSON.
@@ -44,6 +46,7 @@ impl ArtifactKind {
             Self::Tokenizer => "tokenizer",
             Self::Model => "model",
             Self::Adapter => "adapter",
+            Self::GgufAdapter => "gguf-adapter",
             Self::Curve => "curve",
             Self::Statistics => "statistics",
             Self::Report => "report",
@@ -54,7 +57,7 @@ impl ArtifactKind {
     /// Whether an artifact of this kind is a folder rather than a file.
     #[must_use]
     pub const fn is_folder(self) -> bool {
-        matches!(self, Self::Tokenizer | Self::Model | Self::Adapter)
+        matches!(self, Self::Tokenizer | Self::Model | Self::Adapter | Self::GgufAdapter)
     }
 }
 

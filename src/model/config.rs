@@ -33,9 +33,6 @@ const HARMLESS: &[&str] = &[
     "use_cache",
 ];
 
-/// No model has more, and what each layer is like is listed before a weight is looked for.
-const MAX_LAYERS: usize = 10_000;
-
 /// Fields that must have one of these values, because another value would need code that is not there.
 const FIXED: &[(&str, &[&str])] = &[
     ("attention_dropout", &["0.0", "0"]),
@@ -90,6 +87,9 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// No model has more, and what each layer is like is listed before a weight is looked for.
+    pub(crate) const MAX_LAYERS: usize = 10_000;
+
     /// Reads `config.json` of `folder`.
     ///
     /// # Errors
@@ -139,8 +139,12 @@ impl ModelConfig {
         };
         let max_position_embeddings = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
         let num_hidden_layers = fields.size("num_hidden_layers")?;
-        if num_hidden_layers > MAX_LAYERS {
-            return Err(ModelError::field("num_hidden_layers", num_hidden_layers, format!("at most {MAX_LAYERS}")));
+        if num_hidden_layers > Self::MAX_LAYERS {
+            return Err(ModelError::field(
+                "num_hidden_layers",
+                num_hidden_layers,
+                format!("at most {}", Self::MAX_LAYERS),
+            ));
         }
         let (rope, sliding_rope) = fields.ropes(family, max_position_embeddings)?;
         Ok(Self {

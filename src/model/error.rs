@@ -65,6 +65,18 @@ pub enum ModelError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Weights that torch has pickled.
+    #[error(
+        "`{}` is a pickle, which can run code when it is opened, and is not read; expected `{expected}`: load it with the \
+         program that wrote it, if you trust its author, and save it with `save_pretrained(…, safe_serialization=True)`",
+        path.display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// The name of the file that would have been read.
+        expected: String,
+    },
     /// A weight file is truncated or malformed.
     #[error("`{}` is not a valid weight file: {reason}", path.display())]
     MalformedWeights {

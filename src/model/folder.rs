@@ -5,6 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
+use super::backend;
 use super::config::ModelConfig;
 use super::decoder::{Decoder, is_redundant};
 use super::error::ModelError;
@@ -14,6 +15,7 @@ use super::layers::WeightVisitor;
 use super::lora;
 use super::quantised::Precision;
 use super::weights::{FileSource, FloatFormat, WeightEntry, WeightFiles, write_safetensors};
+use crate::device::DeviceSpec;
 
 /// Files that belong to a model but not to its weights; copied byte for byte where they exist.
 const COMPANIONS: &[&str] = &[
@@ -45,6 +47,18 @@ pub(crate) fn open(path: &Path) -> Result<(ModelConfig, WeightFiles), ModelError
     }
 }
 
+/// Checks that the weights are those of the configuration: every tensor there, in the right shape, and no other.
+///
+/// # Errors
+/// One is missing, has another shape, is stored in a way that can't be read, or belongs to nothing.
+pub(crate) fn check(config: &ModelConfig, files: &WeightFiles) -> Result<(), ModelError> {
+    let device = backend::open(DeviceSpec::default())?;
+    files.refuse_unreadable(|name| is_redundant(config, name))?;
+    let mut source = FileSource::checking(files, &device);
+    Decoder::new(config, &mut source)?;
+    source.finish(|name| is_redundant(config, name))
+}
+
 /// Loads a model folder or GGUF file onto `device`, with matrices held as `precision` says.
 ///
 /// # Errors
@@ -65,10 +79,7 @@ pub(crate) fn load(path: &Path, precision: Precision, device: &Device) -> Result
 /// # Errors
 /// The adapter is not supported or does not fit the model.
 pub(crate) fn load_adapter(model: &mut Decoder, folder: &Path) -> Result<(), ModelError> {
-    let config = lora::AdapterConfig::read(folder)?;
-    let files = WeightFiles::open_file(&folder.join("adapter_model.safetensors"))?;
-    let device = model.device();
-    lora::attach(model, &files, config, 0.0, &device)
+    lora::attach(model, &lora::AdapterFiles::open(folder)?, 0.0)
 }
 
 /// Makes `output` with everything of `base` but its weights; `config.json` differs only if `dtype` does. Of a GGUF file,

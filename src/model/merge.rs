@@ -2,15 +2,14 @@
 //!
 //! Works on the files, tensor by tensor: no model is built, and memory holds one tensor at a time.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::decoder::is_redundant;
 use super::error::ModelError;
 use super::folder::{self, copy_all_but_weights};
 use super::fused::matrix::{Into, Matrix, Threads, multiply};
-use super::lora::{AdapterConfig, tensor_names};
-use super::weights::{WeightEntry, WeightFiles, WeightView, write_safetensors};
+use super::lora::{AdapterFiles, Pair};
+use super::weights::{WeightEntry, WeightView, write_safetensors};
 
 /// What a merge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,21 +28,21 @@ pub struct MergeSummary {
 /// The adapter is not supported or does not fit the base, or a file cannot be read or written.
 pub fn merge(base: &Path, adapter: &Path, output: &Path) -> Result<MergeSummary, ModelError> {
     let (config, weights) = folder::open(base)?;
-    let adapter_config = AdapterConfig::read(adapter)?;
-    let adapter = WeightFiles::open_file(&adapter.join("adapter_model.safetensors"))?;
-    refuse_stray(&weights, &adapter)?;
-    weights.refuse_unreadable(|_| false)?;
+    folder::check(&config, &weights)?;
+    let adapter = AdapterFiles::open(adapter)?;
+    let matrices = weights.iter().filter(|view| view.shape.len() == 2 && !is_redundant(&config, view.name));
+    adapter.refuse_stray(matrices.filter_map(|view| view.name.strip_suffix(".weight")))?;
     copy_all_but_weights(base, &config, config.dtype, output)?;
     let kept = weights.iter().filter(|view| !is_redundant(&config, view.name));
     // A tensor that is stored in blocks is written as the plain numbers it stands for.
-    let format = |view: WeightView| view.plain().unwrap_or(config.dtype);
+    let format = |view: WeightView| view.kept().unwrap_or(config.dtype);
     let entries: Vec<WeightEntry> = kept
         .map(|view| WeightEntry { name: view.name.to_owned(), format: format(view), shape: view.shape.to_vec() })
         .collect();
     let mut summary = MergeSummary { merged_modules: 0, tensors: entries.len() };
     write_safetensors(&output.join("model.safetensors"), entries, |entry| {
         let view = weights.expect(&entry.name, &entry.shape)?;
-        match merged(view, &adapter, adapter_config)? {
+        match merged(view, &adapter)? {
             None if view.plain().is_some() => Ok(view.bytes.to_vec()),
             None => Ok(entry.format.encode(&view.to_f32())),
             Some(numbers) => {
@@ -56,37 +55,20 @@ pub fn merge(base: &Path, adapter: &Path, output: &Path) -> Result<MergeSummary,
 }
 
 /// W + s B A, if the adapter has a pair for this weight.
-fn merged(view: WeightView, adapter: &WeightFiles, config: AdapterConfig) -> Result<Option<Vec<f32>>, ModelError> {
+fn merged(view: WeightView, adapter: &AdapterFiles) -> Result<Option<Vec<f32>>, ModelError> {
     let (Ok([width_out, width_in]), Some(module)) =
         (<[usize; 2]>::try_from(view.shape), view.name.strip_suffix(".weight"))
     else {
         return Ok(None);
     };
-    let [a_name, b_name] = tensor_names(module);
-    if adapter.get(&a_name).is_none() && adapter.get(&b_name).is_none() {
+    if !adapter.has(module) {
         return Ok(None);
     }
-    let a = adapter.expect(&a_name, &[config.rank, width_in])?.to_f32();
-    let b = adapter.expect(&b_name, &[width_out, config.rank])?.to_f32();
-    let (a, b) = (Matrix::new(&a, config.rank, width_in), Matrix::new(&b, width_out, config.rank));
+    let Pair { a, b, rank, scale } = adapter.pair(module, [width_out, width_in])?;
+    let (a, b) = (Matrix::new(&a, rank, width_in), Matrix::new(&b, width_out, rank));
     #[expect(clippy::cast_possible_truncation, reason = "the scale is applied in f32")]
-    let scale = config.scale as f32;
+    let scale = scale as f32;
     let mut numbers = view.to_f32();
     multiply(&mut numbers, b, a, scale, Into::Add, Threads::All);
     Ok(Some(numbers))
-}
-
-/// Every tensor of the adapter must belong to a matrix of the base.
-fn refuse_stray(weights: &WeightFiles, adapter: &WeightFiles) -> Result<(), ModelError> {
-    let modules =
-        weights.iter().filter(|view| view.shape.len() == 2).filter_map(|view| view.name.strip_suffix(".weight"));
-    let known: BTreeSet<String> = modules.flat_map(tensor_names).collect();
-    match adapter.iter().find(|view| !known.contains(view.name)) {
-        None => Ok(()),
-        Some(view) => Err(ModelError::UnexpectedTensor {
-            tensor: view.name.to_owned(),
-            found: view.shape.to_vec(),
-            path: adapter.path().to_path_buf(),
-        }),
-    }
 }

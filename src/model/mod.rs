@@ -32,7 +32,7 @@ pub use config::ModelConfig;
 pub use encoder::Encoder;
 pub use error::ModelError;
 pub use generate::{GenerateOptions, GenerateProgress, Generation, StopReason};
-pub use gguf::{GgufFormat, export_gguf, tokenizer_spec};
+pub use gguf::{GgufFormat, export_gguf, export_gguf_adapter, tokenizer_spec};
 pub use init::init;
 pub use lora::LoraConfig;
 pub use merge::{MergeSummary, merge};

@@ -56,24 +56,36 @@ impl Rope {
         Ok(Self { theta: number("rope_theta").or(theta).unwrap_or(10_000.0), scaling })
     }
 
-    /// Base and, if positions are divided by one, factor; `None` for other scalings.
-    pub(crate) const fn plain(self) -> Option<(f64, Option<f64>)> {
-        match self.scaling {
-            Scaling::None => Some((self.theta, None)),
-            Scaling::Linear { factor } => Some((self.theta, Some(factor))),
-            Scaling::Llama3 { .. } => None,
-        }
+    /// The base of the frequencies.
+    pub(crate) const fn theta(self) -> f64 {
+        self.theta
+    }
+
+    /// What positions are divided by, where that is all of the scaling.
+    pub(crate) const fn linear_factor(self) -> Option<f64> {
+        if let Scaling::Linear { factor } = self.scaling { Some(factor) } else { None }
+    }
+
+    /// What each of the head_dim / 2 frequencies is divided by, where each has a divisor of its own.
+    #[expect(clippy::cast_possible_truncation, reason = "llama.cpp stores them as f32")]
+    pub(crate) fn divisors(self, head_dim: usize) -> Option<Vec<f32>> {
+        let divisor = |frequency: f64| (frequency / self.scaled(frequency)) as f32;
+        matches!(self.scaling, Scaling::Llama3 { .. }).then(|| self.unscaled(head_dim).map(divisor).collect())
     }
 
     /// The angle in radians that one position adds, for each of the head_dim / 2 pairs.
+    #[expect(clippy::cast_possible_truncation, reason = "the reference computes in f32")]
     fn frequencies(self, head_dim: usize) -> Vec<f32> {
-        (0..head_dim / 2).map(|pair| self.scaled(1.0 / self.theta.powf(exponent(pair, head_dim)))).collect()
+        self.unscaled(head_dim).map(|frequency| self.scaled(frequency) as f32).collect()
+    }
+
+    fn unscaled(self, head_dim: usize) -> impl Iterator<Item = f64> {
+        (0..head_dim / 2).map(move |pair| 1.0 / self.theta.powf(exponent(pair, head_dim)))
     }
 
     /// transformers' `ROPE_INIT_FUNCTIONS`.
-    #[expect(clippy::cast_possible_truncation, reason = "the reference computes in f32")]
-    fn scaled(self, frequency: f64) -> f32 {
-        let scaled = match self.scaling {
+    fn scaled(self, frequency: f64) -> f64 {
+        match self.scaling {
             Scaling::None => frequency,
             Scaling::Linear { factor } => frequency / factor,
             Scaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_length } => {
@@ -81,8 +93,7 @@ impl Rope {
                 let smooth = ((wavelengths - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
                 (1.0 - smooth) * frequency / factor + smooth * frequency
             }
-        };
-        scaled as f32
+        }
     }
 }
 fn exponent(pair: usize, head_dim: usize) -> f64 {

@@ -22,7 +22,7 @@ pub struct Merge;
 pub enum Format {
     /// A Hugging Face folder, in the slot `model`. Always written.
     Hf,
-    /// A folder with one GGUF file, in the slot `gguf`.
+    /// A folder with one GGUF file, in the slot `gguf`, and another with the adapter alone, in the slot `gguf_adapter`.
     Gguf,
 }
 
@@ -57,7 +57,7 @@ impl StageKind for Merge {
     type Config = MergeSettings;
     const NAME: &'static str = "merge";
     const ABOUT: &'static str = "Folds an adapter into its base: W += s·B·A, summed in f32, in the base's weight type.";
-    const EPOCH: u32 = 1;
+    const EPOCH: u32 = 2;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
             name: "model",
@@ -81,6 +81,11 @@ impl StageKind for Merge {
             kind: ArtifactKind::Model,
             about: "With `formats: [hf, gguf]`, a folder with `model.gguf`.",
         },
+        OutputPort {
+            name: "gguf_adapter",
+            kind: ArtifactKind::GgufAdapter,
+            about: "With `formats: [hf, gguf]`, a folder with `adapter.gguf`, for llama.cpp's `--lora` on the base.",
+        },
     ];
     const NUMERICS: Numerics = Numerics::Float;
     const FOREIGN: &'static [(&'static str, &'static str)] = &[("outtype", "gguf_type"), ("format", "formats")];
@@ -94,7 +99,7 @@ impl StageKind for Merge {
     }
 
     fn writes(config: &MergeSettings, slot: &str) -> bool {
-        slot != "gguf" || config.formats.contains(&Format::Gguf)
+        !matches!(slot, "gguf" | "gguf_adapter") || config.formats.contains(&Format::Gguf)
     }
 
     fn run(config: &MergeSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -105,11 +110,19 @@ impl StageKind for Merge {
         if config.formats.contains(&Format::Gguf) {
             context.check_cancel()?;
             export(&output, config.gguf_type, &context.output("gguf"))?;
+            context.check_cancel()?;
+            export_adapter(base, adapter, &context.output("gguf_adapter"))?;
         }
         let mut outcome = Outcome::default();
         outcome.metrics.insert("merged_modules".into(), json!(summary.merged_modules));
         Ok(outcome)
     }
+}
+
+/// Writes the adapter as GGUF, so that llama.cpp can put it on the base or leave it off.
+fn export_adapter(base: &Path, adapter: &Path, folder: &Path) -> Result<(), StageError> {
+    fs::create_dir_all(folder).map_err(|error| StageError::io(folder, &error))?;
+    model::export_gguf_adapter(base, adapter, &folder.join("adapter.gguf")).map_err(StageError::failed)
 }
 
 /// Writes a model folder as GGUF.

@@ -19,6 +19,7 @@ mod fuzz;
 mod gate_rules;
 mod gate_stage;
 mod gguf;
+mod gguf_families;
 mod gguf_tokenizers;
 mod hub;
 mod hub_server;

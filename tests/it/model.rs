@@ -8,6 +8,8 @@ mod golden;
 mod hostile;
 #[path = "model_laws.rs"]
 mod laws;
+#[path = "model_peft.rs"]
+mod peft;
 #[path = "model_quantised.rs"]
 mod quantised;
 #[path = "model_training.rs"]

@@ -110,3 +110,32 @@ fn shards_are_read_and_a_hostile_index_is_refused() {
     let lying = index("\"no.such\":\"model-00001-of-00001.safetensors\"");
     assert!(error_of(&lying).contains("tensor `no.such` of the index is in no shard"));
 }
+
+/// A merge builds no model, so that the base fits its configuration is checked for itself, before anything is written.
+#[test]
+fn a_base_that_contradicts_its_configuration_is_neither_merged_nor_exported() {
+    let bytes = fs::read(golden("lora/tiny_base/model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    for (shape, expected) in [(vec![1, 48], "[1, 48]"), (vec![0, 48], "[0, 48]"), (vec![], "[]")] {
+        let size = shape.iter().product::<usize>() * 4;
+        let tensors = file.iter().map(|(found, view)| {
+            let (dtype, given) = (view.dtype(), view.shape().to_vec());
+            let (shape, data) =
+                if found == name { (shape.clone(), &view.data()[..size]) } else { (given, view.data()) };
+            (found.to_owned(), safetensors::tensor::TensorView::new(dtype, shape, data).unwrap())
+        });
+        let folder = folder(&safetensors::serialize(tensors, None).unwrap());
+        fs::copy(golden("lora/tiny_base/config.json"), folder.path().join("config.json")).unwrap();
+        let output = TempDir::new().unwrap();
+        let adapter = golden("lora/tiny_linear_ga1/adapter_final");
+        for error in [
+            pipe::model::merge(folder.path(), &adapter, &output.path().join("merged")).unwrap_err(),
+            pipe::model::export_gguf_adapter(folder.path(), &adapter, &output.path().join("adapter.gguf")).unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(error.contains(name) && error.contains(expected), "{error}");
+        }
+        assert!(output.path().read_dir().unwrap().next().is_none(), "nothing was written");
+    }
+}

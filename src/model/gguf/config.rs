@@ -4,18 +4,14 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::architecture::{Architecture, Biases};
 use super::metadata::{Metadata, Value, required};
 use super::reader::Header;
+use super::rope_freqs::{self, ROPE_FREQS};
+use super::windows;
 use crate::model::config::ModelConfig;
 use crate::model::error::ModelError;
 use crate::model::weights::{FloatFormat, StoredFormat};
-
-/// Architectures of llama.cpp with their `model_type` and class in transformers.
-const ARCHITECTURES: [(&str, &str, &str); 3] = [
-    ("llama", "llama", "LlamaForCausalLM"),
-    ("qwen2", "qwen2", "Qwen2ForCausalLM"),
-    ("qwen3", "qwen3", "Qwen3ForCausalLM"),
-];
 
 /// Keys below the architecture's name with the field of `config.json` that says the same.
 const FIELDS: [(&str, &str); 9] = [
@@ -40,27 +36,27 @@ const OTHERS: [&str; 6] = [
     "vocab_size",
 ];
 
-/// See [`super::Gguf::config`].
-pub(super) fn config(header: &Header) -> Result<ModelConfig, ModelError> {
+/// Keys of architectures with sliding windows, as [`FIELDS`]; what else there is of them, [`windows`] reads.
+const SLIDING_FIELDS: [(&str, &str); 1] = [("rope.freq_base_swa", "rope_local_base_freq")];
+const SLIDING_OTHERS: [&str; 2] = ["attention.sliding_window", "attention.sliding_window_pattern"];
+
+/// See [`super::Gguf::config`]; `file` has the bytes of the tensors.
+pub(super) fn config(header: &Header, file: &[u8]) -> Result<ModelConfig, ModelError> {
     let metadata = &header.metadata;
-    let found = required("general.architecture", metadata.text("general.architecture")?)?;
-    let Some((_, model_type, class)) = ARCHITECTURES.iter().find(|(name, ..)| *name == found) else {
-        let names: Vec<String> = ARCHITECTURES.iter().map(|(name, ..)| format!("`{name}`")).collect();
-        let expected = format!("one of {}", names.join(", "));
-        return Err(ModelError::UnsupportedArchitecture { found: found.to_owned(), expected });
-    };
+    let architecture = Architecture::named(required("general.architecture", metadata.text("general.architecture")?)?)?;
     let mut fields = Map::new();
-    fields.insert("architectures".into(), json!([class]));
-    fields.insert("model_type".into(), json!(model_type));
-    fields.insert("hidden_act".into(), json!("silu"));
-    for key in metadata.keys() {
-        let Some(name) = key.strip_prefix(found).and_then(|rest| rest.strip_prefix('.')) else { continue };
-        if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
-            fields.insert((*field).to_owned(), number(metadata, key)?);
-        } else if !OTHERS.contains(&name) {
-            let value = metadata.get(key).map_or_else(String::new, |value| format!("{value:?}"));
-            return Err(ModelError::field(key, value, "no such key: it may change the numbers"));
+    let [activation, function] = architecture.activation;
+    fields.insert("architectures".into(), json!([architecture.class]));
+    fields.insert("model_type".into(), json!(architecture.model_type()));
+    fields.insert(activation.into(), json!(function));
+    read_keys(metadata, architecture, &mut fields)?;
+    if architecture.biases == Biases::Stated {
+        for (field, tensor) in [("attention_bias", "blk.0.attn_q.bias"), ("mlp_bias", "blk.0.ffn_down.bias")] {
+            fields.insert(field.into(), json!(header.tensors.contains_key(tensor)));
         }
+    }
+    if architecture.slides {
+        windows::read(metadata, architecture.name, &mut fields)?;
     }
     fields.insert("dtype".into(), json!(dtype(header).config_name()));
     fields.insert("tie_word_embeddings".into(), json!(!header.tensors.contains_key("output.weight")));
@@ -68,12 +64,51 @@ pub(super) fn config(header: &Header) -> Result<ModelConfig, ModelError> {
         fields.insert("vocab_size".into(), json!(embedding.shape[0]));
     }
     special_tokens(metadata, &mut fields)?;
-    if let Some(scaling) = rope_scaling(metadata, found)? {
+    let scaling = rope_scaling(metadata, architecture.name)?;
+    let divisors = header.tensors.get(ROPE_FREQS).filter(|_| architecture.rope_freqs);
+    let scaling = match (scaling, divisors) {
+        (scaling, None) => scaling,
+        (None, Some(info)) => {
+            let theta = fields.get("rope_theta").and_then(Json::as_f64).unwrap_or(10_000.0);
+            rope_freqs::scaling(&info.format.decode(&file[info.start..info.end]), theta)?
+        }
+        (Some(scaling), Some(_)) => {
+            return Err(ModelError::field("rope.scaling", scaling, format!("none beside `{ROPE_FREQS}`")));
+        }
+    };
+    if let Some(scaling) = scaling {
         fields.insert("rope_scaling".into(), scaling);
     }
     let config = ModelConfig::from_json(fields)?;
-    check_widths(metadata, found, config.head_dim)?;
-    Ok(config)
+    check_widths(metadata, architecture.name, config.head_dim)?;
+    match divisors {
+        Some(info) if info.shape != [config.head_dim / 2] => Err(ModelError::Shape {
+            tensor: ROPE_FREQS.to_owned(),
+            found: info.shape.clone(),
+            expected: vec![config.head_dim / 2],
+        }),
+        _ => Ok(config),
+    }
+}
+
+/// The fields that have a key of their own; no other key of the architecture may be there.
+fn read_keys(
+    metadata: &Metadata,
+    architecture: &Architecture,
+    fields: &mut Map<String, Json>,
+) -> Result<(), ModelError> {
+    let (sliding_fields, sliding_others): (&[_], &[_]) =
+        if architecture.slides { (&SLIDING_FIELDS, &SLIDING_OTHERS) } else { (&[], &[]) };
+    for key in metadata.keys() {
+        let Some(name) = key.strip_prefix(architecture.name).and_then(|rest| rest.strip_prefix('.')) else { continue };
+        if let Some((_, field)) = FIELDS.iter().chain(sliding_fields).find(|(known, _)| *known == name) {
+            fields.insert((*field).to_owned(), number(metadata, key)?);
+        } else if !OTHERS.iter().chain(sliding_others).any(|known| *known == name) {
+            let value = metadata.get(key).map_or_else(String::new, |value| format!("{value:?}"));
+            return Err(ModelError::field(key, value, "no such key: it may change the numbers"));
+        }
+    }
+    Ok(())
 }
 
 fn number(metadata: &Metadata, key: &str) -> Result<Json, ModelError> {

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use super::architecture::{Architecture, Biases};
 use super::metadata::Value;
-use super::tensors::{llama_cpp_name, turned_heads};
+use super::rope_freqs::ROPE_FREQS;
 use super::tokenizer::code;
+use super::windows;
 use super::writer::{TensorEntry, write};
 use crate::model::config::ModelConfig;
 use crate::model::decoder::is_redundant;
 use crate::model::error::ModelError;
 use crate::model::folder;
-use crate::model::weights::{FloatFormat, StoredFormat, WeightView, interleave};
+use crate::model::weights::{FloatFormat, StoredFormat, WeightView};
 use crate::tokenizer_spec::{Algorithm, TokenizerSpec};
 
 /// How the matrices of a GGUF file are stored; norms and biases are F32.
@@ -21,10 +23,6 @@ pub enum GgufFormat {
     /// Blocks of 32 eight-bit integers with a half-precision scale.
     Q8_0,
 }
-
-/// Families with the architecture that llama.cpp calls them.
-const ARCHITECTURES: [(&str, &str); 4] =
-    [("llama", "llama"), ("mistral", "llama"), ("qwen2", "qwen2"), ("qwen3", "qwen3")];
 
 /// Writes the model folder `model` with a tokenizer to `output`.
 ///
@@ -38,30 +36,33 @@ pub fn export_gguf(
     output: &Path,
 ) -> Result<(), ModelError> {
     let (config, weights) = folder::open(model)?;
-    weights.refuse_unreadable(|_| false)?;
-    let metadata = metadata(&config, tokenizer, format)?;
-    let mut views: Vec<(String, WeightView)> = Vec::new();
+    folder::check(&config, &weights)?;
+    let architecture = Architecture::of(&config.model_type)?;
+    let metadata = metadata(&config, architecture, tokenizer, format)?;
+    let mut views: Vec<WeightView> = Vec::new();
+    let mut entries: Vec<TensorEntry> = Vec::new();
     for view in weights.iter().filter(|view| !is_redundant(&config, view.name)) {
-        let name = llama_cpp_name(view.name).ok_or_else(|| ModelError::UnexpectedTensor {
+        let name = architecture.llama_cpp_name(view.name).ok_or_else(|| ModelError::UnexpectedTensor {
             tensor: view.name.to_owned(),
             found: view.shape.to_vec(),
             path: weights.path().to_path_buf(),
         })?;
-        views.push((name, view));
+        entries.push(TensorEntry { name, shape: view.shape.to_vec(), format: stored(view.shape, format) });
+        views.push(view);
     }
-    let entry = |(name, view): &(String, WeightView)| TensorEntry {
-        name: name.clone(),
-        shape: view.shape.to_vec(),
-        format: stored(view.shape, format),
-    };
-    let entries: Vec<TensorEntry> = views.iter().map(entry).collect();
+    let divisors = config.rope.divisors(config.head_dim);
+    entries.extend(divisors.iter().map(|divisors| TensorEntry {
+        name: ROPE_FREQS.to_owned(),
+        shape: vec![divisors.len()],
+        format: StoredFormat::Float(FloatFormat::F32),
+    }));
     write(output, &metadata, &entries, |index| {
-        let (_, view) = &views[index];
-        let mut numbers = view.to_f32();
-        if let Some(heads) = turned_heads(view.name, &config) {
-            numbers = interleave(&numbers, view.shape[0], heads);
-        }
         let format = entries[index].format;
+        let Some(view) = views.get(index) else {
+            // The only entry after the weights.
+            return Ok(format.encode(divisors.as_deref().unwrap_or_default()));
+        };
+        let numbers = architecture.twist(view.name, &config).apply(view.to_f32(), view.shape[0]);
         if format != StoredFormat::Float(FloatFormat::F32)
             && let Some(large) = numbers.iter().find(|number| !number.is_finite() || number.abs() > MOST)
         {
@@ -85,17 +86,11 @@ fn stored(shape: &[usize], format: GgufFormat) -> StoredFormat {
 
 fn metadata(
     config: &ModelConfig,
+    architecture: &Architecture,
     tokenizer: &TokenizerSpec,
     format: GgufFormat,
 ) -> Result<Vec<(String, Value)>, ModelError> {
-    let Some((_, architecture)) = ARCHITECTURES.iter().find(|(family, _)| *family == config.model_type) else {
-        let names: Vec<String> = ARCHITECTURES.iter().map(|(family, _)| format!("`{family}`")).collect();
-        let expected = format!("one of {}, to be written as GGUF", names.join(", "));
-        return Err(ModelError::UnsupportedArchitecture { found: config.model_type.clone(), expected });
-    };
-    if let Some(window) = config.windows.iter().flatten().next() {
-        return Err(ModelError::field("sliding_window", window, "null, to be written as GGUF"));
-    }
+    let form = form_of_the_architecture(config, architecture)?;
     if tokenizer.tokens.len() != config.vocab_size {
         let expected = format!("as many tokens as the model's vocab_size, `{}`", config.vocab_size);
         return Err(ModelError::field("tokenizer", format!("{} tokens", tokenizer.tokens.len()), expected));
@@ -103,9 +98,10 @@ fn metadata(
     let mut entries: Vec<(String, Value)> = Vec::new();
     let mut add = |key: String, value: Value| entries.push((key, value));
     let size = |size: usize| Value::Integer(i64::try_from(size).unwrap_or(i64::MAX));
-    add("general.architecture".into(), Value::Text((*architecture).to_owned()));
+    let name = architecture.name;
+    add("general.architecture".into(), Value::Text(name.to_owned()));
     add("general.type".into(), Value::Text("model".into()));
-    for (name, value) in [
+    for (key, value) in [
         ("block_count", config.num_hidden_layers),
         ("context_length", config.max_position_embeddings),
         ("embedding_length", config.hidden_size),
@@ -117,18 +113,16 @@ fn metadata(
         ("rope.dimension_count", config.head_dim),
         ("vocab_size", config.vocab_size),
     ] {
-        add(format!("{architecture}.{name}"), size(value));
+        add(format!("{name}.{key}"), size(value));
     }
-    add(format!("{architecture}.attention.layer_norm_rms_epsilon"), Value::Float(config.rms_norm_eps));
-    let (theta, factor) = config
-        .rope
-        .plain()
-        .ok_or_else(|| ModelError::field("rope_type", "llama3", "`default` or `linear`, to be written as GGUF"))?;
-    add(format!("{architecture}.rope.freq_base"), Value::Float(theta));
-    if let Some(factor) = factor {
-        add(format!("{architecture}.rope.scaling.type"), Value::Text("linear".into()));
-        add(format!("{architecture}.rope.scaling.factor"), Value::Float(factor));
+    add(format!("{name}.attention.layer_norm_rms_epsilon"), Value::Float(config.rms_norm_eps));
+    add(format!("{name}.rope.freq_base"), Value::Float(config.rope.theta()));
+    if let Some(factor) = config.rope.linear_factor() {
+        add(format!("{name}.rope.scaling.type"), Value::Text("linear".into()));
+        add(format!("{name}.rope.scaling.factor"), Value::Float(factor));
     }
+    entries.extend(form);
+    let mut add = |key: String, value: Value| entries.push((key, value));
     // `LLAMA_FTYPE_MOSTLY_F16` and `_Q8_0`.
     let file_type = match format {
         GgufFormat::F16 => 1,
@@ -138,6 +132,27 @@ fn metadata(
     add("general.quantization_version".into(), Value::Integer(2));
     entries.extend(tokenizer_entries(tokenizer));
     Ok(entries)
+}
+
+/// What only some architectures can say; anything that this one can't is an error.
+fn form_of_the_architecture(
+    config: &ModelConfig,
+    architecture: &Architecture,
+) -> Result<Vec<(String, Value)>, ModelError> {
+    let family = config.family;
+    if architecture.biases == Biases::None && (family.query_key_value_bias || family.output_bias || family.mlp_bias) {
+        return Err(ModelError::field("attention_bias", true, "`false`, to be written as GGUF"));
+    }
+    if !architecture.rope_freqs && config.rope.divisors(config.head_dim).is_some() {
+        return Err(ModelError::field("rope_type", "llama3", "`default` or `linear`, to be written as GGUF"));
+    }
+    if architecture.slides {
+        return windows::write(config, architecture.name);
+    }
+    match config.windows.iter().flatten().next() {
+        None => Ok(Vec::new()),
+        Some(window) => Err(ModelError::field("sliding_window", window, "null, to be written as GGUF")),
+    }
 }
 
 fn tokenizer_entries(tokenizer: &TokenizerSpec) -> Vec<(String, Value)> {

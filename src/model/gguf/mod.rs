@@ -3,16 +3,21 @@
 //! It is turned into what the rest of the program knows: a [`ModelConfig`], a [`TokenizerSpec`], and weights under their
 //! names in transformers. Specification: ggml's `docs/gguf.md`; names: `gguf-py/gguf/tensor_mapping.py` of llama.cpp.
 
+mod adapter;
+mod architecture;
 mod config;
 mod export;
 mod metadata;
 mod reader;
+mod rope_freqs;
 mod tensors;
 mod tokenizer;
+mod windows;
 mod writer;
 
 use std::path::{Path, PathBuf};
 
+pub use adapter::export_gguf_adapter;
 pub use export::{GgufFormat, export_gguf};
 
 use memmap2::Mmap;
@@ -47,7 +52,7 @@ impl Gguf {
     /// # Errors
     /// The architecture, or a value that changes the numbers, is not supported.
     pub(crate) fn config(&self) -> Result<ModelConfig, ModelError> {
-        config::config(&self.header)
+        config::config(&self.header, &self.map)
     }
 
     /// The tokenizer and chat template.

@@ -4,39 +4,50 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{AdapterConfig, LoraConfig};
+use super::{AdapterConfig, AdapterFiles, LoraConfig, Pair};
 use crate::model::decoder::Decoder;
 use crate::model::error::ModelError;
 use crate::model::fused::buffer::numbers;
-use crate::model::layers::{Linear, Lora, WeightVisitor};
+use crate::model::layers::{Lora, WeightVisitor};
 use crate::model::random::{Purpose, Stream};
-use crate::model::weights::{FloatFormat, WeightEntry, WeightFiles, write_safetensors};
+use crate::model::weights::{FloatFormat, WeightEntry, write_safetensors};
 
-/// Puts a fresh adapter on every projection `config` names: B = 0, and A uniform in ±1/sqrt(in), as PEFT's
-/// `kaiming_uniform_(a=sqrt(5))`, drawn row by row.
+/// Puts a fresh adapter on every projection `lora` names: B = 0, and A uniform in ±1/sqrt(in), as PEFT's
+/// `kaiming_uniform_(a=sqrt(5))`, drawn row by row. Ranks and scales are those of `config`. Projections that `keeps` names are
+/// left alone.
 ///
 /// # Errors
 /// A target module names no projection of the model.
-pub(crate) fn draw(model: &mut Decoder, config: &LoraConfig, seed: u64, device: &Device) -> Result<(), ModelError> {
-    for target in &config.target_modules {
-        if !model.projections().any(|projection| is_target(projection, std::slice::from_ref(target))) {
+fn draw(
+    model: &mut Decoder,
+    lora: &LoraConfig,
+    config: &AdapterConfig,
+    seed: u64,
+    keeps: impl Fn(&str) -> bool,
+) -> Result<(), ModelError> {
+    let device = model.device();
+    for target in &lora.target_modules {
+        if !model.projections().any(|projection| is_target(projection.name(), std::slice::from_ref(target))) {
             let expected = "the last part of a projection's name, such as `q_proj` or `down_proj`";
             return Err(ModelError::field("target_modules", target, expected));
         }
     }
-    let targets = model.projections().filter(|projection| is_target(projection, &config.target_modules));
+    let targets = model.projections().filter(|projection| is_target(projection.name(), &lora.target_modules));
     for (index, projection) in (0..).zip(targets) {
-        let [width_out, width_in] = projection.shape();
-        let a = uniform(Stream::new(seed, Purpose::LoraInit, index), [config.rank, width_in]);
-        let b = vec![0.0_f32; width_out * config.rank];
-        let (a, b) = (TensorData::new(a, [config.rank, width_in]), TensorData::new(b, [width_out, config.rank]));
-        projection.adapt(pair([a, b], config.scale(), config.dropout, index, device));
+        let ([width_out, width_in], name) = (projection.shape(), projection.name());
+        if keeps(name) {
+            continue;
+        }
+        let (rank, scale) = (config.rank(name), config.scale(name));
+        let a = uniform(Stream::new(seed, Purpose::LoraInit, index), [rank, width_in]);
+        let fresh = Pair { a, b: vec![0.0; width_out * rank], rank, scale };
+        projection.adapt(fresh.on([width_out, width_in], lora.dropout, index, &device));
     }
     Ok(())
 }
 
-fn is_target(projection: &Linear, targets: &[String]) -> bool {
-    projection.name().rsplit('.').next().is_some_and(|last| targets.iter().any(|target| target == last))
+fn is_target(name: &str, targets: &[String]) -> bool {
+    name.rsplit('.').next().is_some_and(|last| targets.iter().any(|target| target == last))
 }
 
 fn uniform(stream: Stream, [rows, columns]: [usize; 2]) -> Vec<f32> {
@@ -46,61 +57,73 @@ fn uniform(stream: Stream, [rows, columns]: [usize; 2]) -> Vec<f32> {
     draws.take(rows * columns).map(|draw| (2.0 * draw - 1.0) * bound).collect()
 }
 
-fn pair([a, b]: [TensorData; 2], scale: f64, dropout: f64, index: u32, device: &Device) -> Lora {
-    #[expect(clippy::cast_possible_truncation, reason = "the scale is applied in f32")]
-    let scale = scale as f32;
-    Lora { a: Tensor::from_data(a, device), b: Tensor::from_data(b, device), scale, dropout, index }
+impl Pair {
+    /// The pair as it is put on a projection of shape `[out, in]`.
+    fn on(self, [width_out, width_in]: [usize; 2], dropout: f64, index: u32, device: &Device) -> Lora {
+        let tensor = |numbers, shape: [usize; 2]| Tensor::from_data(TensorData::new(numbers, shape), device);
+        #[expect(clippy::cast_possible_truncation, reason = "the scale is applied in f32")]
+        let scale = self.scale as f32;
+        let (a, b) = (tensor(self.a, [self.rank, width_in]), tensor(self.b, [width_out, self.rank]));
+        Lora { a, b, scale, dropout, index }
+    }
 }
 
 /// Puts the adapter in `files` on the projections it has weights for.
 ///
 /// # Errors
 /// One matrix of a pair is missing, a shape does not fit the projection, or a tensor belongs to no projection.
-pub(crate) fn attach(
-    model: &mut Decoder,
-    files: &WeightFiles,
-    config: AdapterConfig,
-    dropout: f64,
-    device: &Device,
-) -> Result<(), ModelError> {
-    let mut used = 0;
+pub(crate) fn attach(model: &mut Decoder, files: &AdapterFiles, dropout: f64) -> Result<(), ModelError> {
+    let device = model.device();
+    let names: Vec<String> = model.projections().map(|projection| projection.name().to_owned()).collect();
+    files.refuse_stray(names.iter().map(String::as_str))?;
     let mut index = 0;
     for projection in model.projections() {
-        let [a_name, b_name] = tensor_names(projection.name());
-        if files.get(&a_name).is_none() && files.get(&b_name).is_none() {
-            continue;
+        let shape = projection.shape();
+        if files.has(projection.name()) {
+            let pair = files.pair(projection.name(), shape)?;
+            projection.adapt(pair.on(shape, dropout, index, &device));
+            index += 1;
         }
-        let [width_out, width_in] = projection.shape();
-        let a = files.expect(&a_name, &[config.rank, width_in])?;
-        let b = files.expect(&b_name, &[width_out, config.rank])?;
-        let data = [a, b].map(|view| TensorData::new(view.to_f32(), [view.shape[0], view.shape[1]]));
-        projection.adapt(pair(data, config.scale, dropout, index, device));
-        index += 1;
-        used += 2;
     }
-    if used == files.iter().count() {
-        return Ok(());
-    }
-    let known: Vec<String> = model.projections().flat_map(|projection| tensor_names(projection.name())).collect();
-    let stray = files.iter().find(|view| !known.iter().any(|name| name == view.name));
-    let stray = stray.expect("more tensors than were used means that one is unknown");
-    Err(ModelError::UnexpectedTensor {
-        tensor: stray.name.to_owned(),
-        found: stray.shape.to_vec(),
-        path: files.path().to_path_buf(),
-    })
+    Ok(())
 }
 
-/// The names PEFT gives the two matrices of a projection.
-pub(crate) fn tensor_names(module: &str) -> [String; 2] {
-    ["lora_A", "lora_B"].map(|part| format!("base_model.model.{module}.{part}.weight"))
+/// Puts the adapter to be trained on a model: a fresh one, or the one that `lora` starts from. Gives its ranks and scales.
+///
+/// # Errors
+/// As [`draw`] and [`attach`]; the adapter to start from has other ranks or scales than the settings, or weights for a
+/// projection that is no target.
+pub(crate) fn adapt(model: &mut Decoder, lora: &LoraConfig, seed: u64) -> Result<AdapterConfig, ModelError> {
+    lora.check()?;
+    let Some(path) = &lora.initial_adapter else {
+        let config = AdapterConfig::uniform(lora);
+        draw(model, lora, &config, seed, |_| false)?;
+        return Ok(config);
+    };
+    let files = AdapterFiles::open_initial(path, lora)?;
+    for projection in model.projections() {
+        let name = projection.name();
+        // What is trained is saved with these targets, so a projection beyond them would be lost when it is loaded.
+        if files.has(name) && !is_target(name, &lora.target_modules) {
+            let expected = format!("`{name}` among them, as in the adapter that training starts from");
+            return Err(ModelError::field("target_modules", lora.target_modules.join(", "), expected));
+        }
+    }
+    draw(model, lora, files.config(), seed, |name| files.has(name))?;
+    attach(model, &files, lora.dropout)?;
+    Ok(files.config().clone())
 }
 
 /// Writes `adapter_config.json` and `adapter_model.safetensors` for the adapter on `model`.
 ///
 /// # Errors
 /// A file cannot be written.
-pub(crate) fn save(model: &mut Decoder, config: &LoraConfig, output: &Path) -> Result<(), ModelError> {
+pub(crate) fn save(
+    model: &mut Decoder,
+    lora: &LoraConfig,
+    config: &AdapterConfig,
+    output: &Path,
+) -> Result<(), ModelError> {
     let mut collector = Collector::default();
     model.visit(&mut collector);
     let entries = collector.tensors.iter().map(|(name, shape, _)| WeightEntry {
@@ -114,7 +137,7 @@ pub(crate) fn save(model: &mut Decoder, config: &LoraConfig, output: &Path) -> R
         Ok(FloatFormat::F32.encode(numbers))
     })?;
     let path = output.join("adapter_config.json");
-    std::fs::write(&path, config.to_json()).map_err(ModelError::write(&path))
+    std::fs::write(&path, lora.to_json(config)).map_err(ModelError::write(&path))
 }
 
 /// Copies the adapter's weights out of a model.

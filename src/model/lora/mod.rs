@@ -2,7 +2,11 @@
 
 mod adapter;
 mod config;
+mod files;
+mod pattern;
+mod saved;
 
-pub(crate) use adapter::{attach, draw, save, tensor_names};
-pub(crate) use config::AdapterConfig;
+pub(crate) use adapter::{adapt, attach, save};
 pub use config::LoraConfig;
+pub(crate) use files::{AdapterFiles, Pair};
+pub(crate) use saved::AdapterConfig;

@@ -40,7 +40,8 @@ impl PackedMatrix {
         let shape: [usize; 2] = view.shape.try_into().expect("only matrices are packed");
         let storage = match precision {
             Precision::Full => return None,
-            Precision::AsStored if view.format.is_f32() => return None,
+            // Of what a converter does to tensors, only the order of rows is undone while rows are widened.
+            Precision::AsStored if view.format.is_f32() || view.twist == Twist::OneMore => return None,
             Precision::AsStored => Storage::Stored { format: view.format, twist: view.twist, bytes: view.bytes.into() },
             Precision::Int8 => Storage::Int8(Int8::round(&view.to_f32(), shape[1])),
             Precision::FourBit { code, double_quant } => {

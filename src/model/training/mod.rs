@@ -29,7 +29,6 @@ use super::decoder::Decoder;
 use super::error::ModelError;
 use super::lora::{self, AdapterConfig, LoraConfig};
 use super::quantised::Precision;
-use super::weights::WeightFiles;
 use super::{backend, folder};
 use crate::device::DeviceSpec;
 
@@ -97,13 +96,12 @@ pub fn train(
     }
     let mut model = folder::load(base, config.precision, &device)?;
     example::check(examples, model.config())?;
-    match method {
-        Method::Full => gradients::require(&mut model, gradients::Trained::Everything),
-        Method::Lora(lora) => {
-            adapt(&mut model, lora, config.seed)?;
-            gradients::require(&mut model, gradients::Trained::Adapter);
-        }
-    }
+    let adapter = match method {
+        Method::Full => None,
+        Method::Lora(lora) => Some((lora, lora::adapt(&mut model, lora, config.seed)?)),
+    };
+    let trained = if adapter.is_some() { gradients::Trained::Adapter } else { gradients::Trained::Everything };
+    gradients::require(&mut model, trained);
     let mut order = Order::new(examples, config);
     let mut optimizer = AdamW::new(config);
     let mut summary = TrainSummary {
@@ -126,36 +124,22 @@ pub fn train(
             return Err(ModelError::Cancelled);
         }
     }
-    save(base, &mut model, method, config, output)?;
+    save(base, &mut model, adapter.as_ref(), config, output)?;
     Ok(summary)
-}
-
-/// Puts the adapter to be trained on the model.
-fn adapt(model: &mut Decoder, lora: &LoraConfig, seed: u64) -> Result<(), ModelError> {
-    lora.check()?;
-    let device = model.device();
-    lora::draw(model, lora, seed, &device)?;
-    let Some(path) = &lora.initial_adapter else { return Ok(()) };
-    let file = if path.is_dir() { path.join("adapter_model.safetensors") } else { path.clone() };
-    let files = WeightFiles::open_file(&file)?;
-    let config = AdapterConfig { rank: lora.rank, scale: lora.scale() };
-    lora::attach(model, &files, config, lora.dropout, &device)
 }
 
 fn save(
     base: &Path,
     model: &mut Decoder,
-    method: &Method,
+    adapter: Option<&(&LoraConfig, AdapterConfig)>,
     config: &TrainConfig,
     output: &Path,
 ) -> Result<(), ModelError> {
     std::fs::create_dir_all(output).map_err(ModelError::write(output))?;
-    match method {
-        Method::Lora(lora) => lora::save(model, lora, output),
-        Method::Full => {
-            let dtype = config.dtype.unwrap_or(model.config().dtype);
-            folder::copy_all_but_weights(base, model.config(), dtype, output)?;
-            folder::save_weights(model, dtype, output)
-        }
+    if let Some((lora, adapter)) = adapter {
+        return lora::save(model, lora, adapter, output);
     }
+    let dtype = config.dtype.unwrap_or(model.config().dtype);
+    folder::copy_all_but_weights(base, model.config(), dtype, output)?;
+    folder::save_weights(model, dtype, output)
 }

@@ -10,6 +10,6 @@ mod writer;
 pub(crate) use blocks::StoredFormat;
 pub use format::FloatFormat;
 pub(crate) use matrix::WeightMatrix;
-pub(crate) use reader::{Entry, Twist, WeightFiles, WeightView, interleave, map};
+pub(crate) use reader::{Entry, Twist, WeightFiles, WeightView, map, refuse_pickle};
 pub(crate) use source::{FileSource, RandomSource, WeightSource};
 pub(crate) use writer::{WeightEntry, write_safetensors};

@@ -42,14 +42,22 @@ pub(crate) enum Twist {
         /// Into how many heads the rows are divided.
         heads: usize,
     },
+    /// One was added to every number, so that a gain is stored as it is applied (`norm_shift` of the same script).
+    OneMore,
 }
 
 impl WeightView<'_> {
     /// The numbers, widened to f32, as transformers has them.
     pub(crate) fn to_f32(self) -> Vec<f32> {
-        let numbers = self.format.decode(self.bytes);
+        let mut numbers = self.format.decode(self.bytes);
         match self.twist {
             Twist::None => numbers,
+            Twist::OneMore => {
+                for number in &mut numbers {
+                    *number -= 1.0;
+                }
+                numbers
+            }
             twist @ Twist::Interleaved { .. } => {
                 let rows = self.shape[0];
                 reordered(&numbers, rows, |row| twist.source(row, rows))
@@ -64,13 +72,22 @@ impl WeightView<'_> {
             _ => None,
         }
     }
+
+    /// The number format in which a copy of the tensor loses nothing that the others of its model keep: its own, unless a
+    /// matrix is stored in blocks or in another order.
+    pub(crate) fn kept(self) -> Option<FloatFormat> {
+        match (self.format, self.twist) {
+            (StoredFormat::Float(format), Twist::None | Twist::OneMore) => Some(format),
+            _ => None,
+        }
+    }
 }
 
 impl Twist {
     /// Which stored row is row `row` of a matrix of `rows`.
     pub(crate) const fn source(self, row: usize, rows: usize) -> usize {
         match self {
-            Self::None => row,
+            Self::None | Self::OneMore => row,
             // Rows (head, pair, half) become rows (head, half, pair).
             Self::Interleaved { heads } => {
                 let head_dim = rows / heads;
@@ -79,13 +96,25 @@ impl Twist {
             }
         }
     }
-}
 
-/// Rows (head, half, pair) become rows (head, pair, half), as [`Twist::Interleaved`] has them.
-pub(crate) fn interleave(numbers: &[f32], rows: usize, heads: usize) -> Vec<f32> {
-    let head_dim = rows / heads;
-    let source = |within: usize| within % 2 * (head_dim / 2) + within / 2;
-    reordered(numbers, rows, |row| row / head_dim * head_dim + source(row % head_dim))
+    /// The numbers of a tensor of transformers with `rows` rows as a converter writes them.
+    pub(crate) fn apply(self, mut numbers: Vec<f32>, rows: usize) -> Vec<f32> {
+        match self {
+            Self::None => numbers,
+            Self::OneMore => {
+                for number in &mut numbers {
+                    *number += 1.0;
+                }
+                numbers
+            }
+            // Rows (head, half, pair) become rows (head, pair, half).
+            Self::Interleaved { heads } => {
+                let head_dim = rows / heads;
+                let source = |within: usize| within % 2 * (head_dim / 2) + within / 2;
+                reordered(&numbers, rows, |row| row / head_dim * head_dim + source(row % head_dim))
+            }
+        }
+    }
 }
 
 /// The rows in another order: row i of the result is row `source(i)`.
@@ -136,6 +165,9 @@ impl WeightFiles {
         let index_path = folder.join("model.safetensors.index.json");
         if !index_path.exists() {
             let weights = folder.join("model.safetensors");
+            for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+                refuse_pickle(&weights, &folder.join(pickle))?;
+            }
             if !weights.exists() {
                 return Err(ModelError::NoWeights { folder: folder.to_path_buf() });
             }
@@ -275,6 +307,18 @@ impl WeightFiles {
         let bytes = &self.files[entry.file][entry.start..entry.end];
         WeightView { name, format: entry.format, twist: entry.twist, shape: &entry.shape, bytes }
     }
+}
+
+/// Says why a file of torch is not read where there is no safetensors file.
+///
+/// # Errors
+/// [`ModelError::Pickle`], if `expected` is not there and `pickle` is.
+pub(crate) fn refuse_pickle(expected: &Path, pickle: &Path) -> Result<(), ModelError> {
+    if expected.exists() || !pickle.exists() {
+        return Ok(());
+    }
+    let name = expected.file_name().map(|name| name.display().to_string()).unwrap_or_default();
+    Err(ModelError::Pickle { path: pickle.to_path_buf(), expected: name })
 }
 
 /// Maps a file for reading.
