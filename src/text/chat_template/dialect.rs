@@ -1,7 +1,7 @@
 //! The Jinja that transformers speaks, on top of minijinja.
 //!
-//! Four things differ from plain minijinja: `tojson` is Python's `json.dumps`; values print as Python's `str`;
-//! `{% generation %}` blocks exist; generators are generators. Source: `transformers.utils.chat_template_utils`.
+//! Five things differ from plain minijinja: `tojson` is Python's `json.dumps`; values print as Python's `str`;
+//! `{% generation %}` blocks exist; generators are generators; what is added to a `safe` string is escaped. Source: `transformers.utils.chat_template_utils`.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::generator::{self, Generator};
 use super::json_dumps::{JsonStyle, json_dumps};
 use super::kept;
+use super::markup;
 use super::python::str_of;
 use super::rewrite;
 
@@ -38,6 +39,7 @@ pub(super) fn environment(clock: Clock) -> Environment<'static> {
     environment.add_filter("tojson", to_json);
     environment.add_filter("string", |value: &Value| str_of(value));
     environment.add_filter(rewrite::GENERATION, |body: Value| body);
+    environment.add_filter(markup::SUM, |parts: &Value| markup::sum(parts));
     environment.add_filter(rewrite::EACH, kept::each);
     environment.add_filter(rewrite::KEPT, kept::kept);
     environment.add_filter(rewrite::KEPT_IN_NAMESPACE, kept::kept_in_namespace);

@@ -10,6 +10,7 @@ mod folder;
 mod generator;
 mod json_dumps;
 mod kept;
+mod markup;
 mod python;
 mod rewrite;
 

@@ -4,9 +4,12 @@
 //! and has the same scope. What loops walk and what is assigned goes through a filter (see [`super::kept`]):
 //! `{% for x in EXPRESSION %}` walks `(EXPRESSION) | each_item`, `{% set x = EXPRESSION %}` sets
 //! `(EXPRESSION) | kept`, and the names of `macro` and `with` blocks are set again. Comments, raw blocks and plain
-//! text are left alone.
+//! text are left alone. Printed sums with a `safe` part are [`super::markup`]'s.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use super::markup;
 
 /// The filter that stands for a generation block.
 pub(super) const GENERATION: &str = "generation";
@@ -35,7 +38,7 @@ pub(super) fn rewrite(source: &str) -> String {
         let (tag, after) = opening.split_at(end);
         rest = after;
         if !tag.starts_with("{%") {
-            out.push_str(tag);
+            out.push_str(&markup::rewritten(tag).map_or(Cow::Borrowed(tag), Cow::Owned));
             continue;
         }
         push_tag(&mut out, tag);
@@ -147,7 +150,7 @@ fn assigned(tag: &str) -> Option<(usize, usize)> {
 }
 
 /// The characters of a tag, or of a part of one, outside strings and brackets.
-fn top_level(text: &str) -> impl Iterator<Item = (usize, char)> {
+pub(super) fn top_level(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut quoting = Quoting::default();
     let mut depth = 0usize;
     // The tag's own `{%` is no bracket.
