@@ -89,6 +89,8 @@ pub enum Verb {
     Schema,
     /// Write a small manifest to start from.
     Init(InitArguments),
+    /// Look over this machine: backends, CPU, cache, hub, pip. Contacts nobody.
+    Doctor,
 }
 
 /// A manifest with its overrides.

@@ -4,10 +4,12 @@ mod arguments;
 mod cache;
 mod check;
 mod console;
+mod doctor;
 mod exit;
 mod graph;
 mod init;
 mod load;
+mod machine;
 mod models;
 mod plan;
 mod project;
@@ -108,6 +110,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Cache(arguments) => cache::cache(arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
+        Verb::Doctor => doctor::doctor(session),
     }
 }
 

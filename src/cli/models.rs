@@ -105,7 +105,7 @@ fn list(session: &Session) -> Result<Exit, Failure> {
 }
 
 /// The bytes of a file, or of all files below a folder; what can't be read counts nothing.
-fn size_bytes(path: &Path) -> u64 {
+pub fn size_bytes(path: &Path) -> u64 {
     let Ok(metadata) = path.symlink_metadata() else { return 0 };
     if !metadata.is_dir() {
         return metadata.len();

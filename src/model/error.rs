@@ -41,6 +41,14 @@ pub enum ModelError {
         /// The backend asked for.
         backend: Backend,
     },
+    /// The backend is there, but does not work on this machine.
+    #[error("backend `{backend}` does not work here: {reason}")]
+    Device {
+        /// The backend.
+        backend: Backend,
+        /// What it said.
+        reason: String,
+    },
     /// The model belongs to a family this build cannot run.
     #[error("model_type is `{found}`; expected {expected}")]
     UnsupportedArchitecture {

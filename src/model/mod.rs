@@ -27,6 +27,7 @@ mod rope;
 mod training;
 mod weights;
 
+pub use backend::probe_device;
 pub use causal_lm::{CausalLm, Logits};
 pub use config::ModelConfig;
 pub use encoder::Encoder;

@@ -11,6 +11,7 @@ mod clean_hostile;
 mod clean_properties;
 mod clean_stage;
 mod disk;
+mod doctor;
 mod epochs;
 mod eval_reports;
 mod eval_stage;
