@@ -59,6 +59,12 @@ pub trait StageKind: Send + Sync + 'static {
         true
     }
 
+    /// What can be told from the settings and from the inputs that are here already, before any stage runs. Cheap: it
+    /// reads no weights. That it finds nothing is no promise.
+    fn preflight(_config: &Self::Config, _inputs: &LocalInputs<'_>) -> Preflight {
+        Preflight::default()
+    }
+
     /// Does the work: reads the context's inputs, writes every output that it writes with these settings.
     ///
     /// # Errors
@@ -94,6 +100,33 @@ impl ConfigIssue {
     }
 }
 
+/// The inputs of a stage before anything has run.
+#[derive(Debug, Clone, Default)]
+pub struct LocalInputs<'a>(BTreeMap<&'static str, Vec<&'a Path>>);
+
+impl<'a> LocalInputs<'a> {
+    /// Port name to what is wired into it, for each port into which no earlier stage leads.
+    #[must_use]
+    pub const fn new(ports: BTreeMap<&'static str, Vec<&'a Path>>) -> Self {
+        Self(ports)
+    }
+
+    /// The files and folders of a port, in order; `None` when one of them is still to be made by an earlier stage.
+    #[must_use]
+    pub fn get(&self, port: &str) -> Option<&[&'a Path]> {
+        self.0.get(port).map(Vec::as_slice)
+    }
+}
+
+/// What a stage can tell before anything runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preflight {
+    /// What will make it fail, at the settings that cause it.
+    pub issues: Vec<ConfigIssue>,
+    /// What is worth a line, lower case, no full stop.
+    pub notes: Vec<String>,
+}
+
 /// A checked configuration with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageConfig {
@@ -127,6 +160,10 @@ pub trait Stage: Send + Sync {
     /// Whether a stage with these settings writes a slot.
     fn writes(&self, _config: &StageConfig, _slot: &str) -> bool {
         true
+    }
+    /// What can be told before any stage runs.
+    fn preflight(&self, _config: &StageConfig, _inputs: &LocalInputs<'_>) -> Preflight {
+        Preflight::default()
     }
     /// Does the work.
     ///

@@ -8,6 +8,7 @@ pub mod merge;
 mod precision;
 mod prompt_statistics;
 pub mod render_prompts;
+mod renderer_of;
 mod row_errors;
 pub mod tokenizer;
 mod tokenizer_of;

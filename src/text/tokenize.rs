@@ -4,15 +4,18 @@
 //! bytes of the text as given, not trimmed, so that a loss mask can see a token that straddles a border. Truncation and
 //! padding that a `tokenizer.json` may ask for are switched off: nothing is cut silently.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use tokenizers::{OffsetType, PostProcessor, PreTokenizedString, PreTokenizer};
+use tokenizers::{ModelWrapper, OffsetType, PostProcessor, PreTokenizedString, PreTokenizer};
 
 use super::chat_template::{SpecialTokens, TemplateError};
 use super::tokenizer_folder::TokenizerFolder;
 
 /// The largest `tokenizer.json` that is read, in bytes; big vocabularies have some 30 MB.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The file with everything but the special tokens' roles.
+const FILE: &str = "tokenizer.json";
 
 /// Why a tokenizer can't be loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +29,13 @@ pub enum TokenizerError {
         source: std::io::Error,
     },
     /// `tokenizer.json` is no tokenizer.
-    #[error("`tokenizer.json` is not valid: {0}")]
-    Invalid(String),
+    #[error("`{}` is not valid: {reason}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The special tokens can't be read.
     #[error(transparent)]
     Config(#[from] TemplateError),
@@ -72,11 +80,10 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Read`], [`TokenizerError::Invalid`], [`TokenizerError::Config`].
     pub fn load(folder: &TokenizerFolder) -> Result<Self, TokenizerError> {
-        const FILE: &str = "tokenizer.json";
         let read = |source| TokenizerError::Read { path: folder.path(FILE), source };
         let bytes = folder.read(FILE, MAX_FILE_BYTES).map_err(read)?;
         let bytes = bytes.ok_or_else(|| read(std::io::ErrorKind::NotFound.into()))?;
-        Self::with_roles(&bytes, SpecialTokens::load(folder)?)
+        Self::parse(&bytes, &folder.path(FILE), SpecialTokens::load(folder)?)
     }
 
     /// A tokenizer from the bytes of a `tokenizer.json` alone: it has no end or padding token.
@@ -92,8 +99,21 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Invalid`].
     pub fn with_roles(bytes: &[u8], roles: SpecialTokens) -> Result<Self, TokenizerError> {
-        let invalid = |error: tokenizers::Error| TokenizerError::Invalid(error.to_string());
+        Self::parse(bytes, Path::new(FILE), roles)
+    }
+
+    /// `path` is for messages.
+    fn parse(bytes: &[u8], path: &Path, roles: SpecialTokens) -> Result<Self, TokenizerError> {
+        let refused = |reason: String| TokenizerError::Invalid { path: path.to_owned(), reason };
+        let invalid = |error: tokenizers::Error| refused(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(invalid)?;
+        if let ModelWrapper::BPE(model) = inner.get_model()
+            && let Some(dropout) = model.dropout.filter(|dropout| *dropout > 0.0)
+        {
+            return Err(refused(format!(
+                "model.dropout is `{dropout}`; expected null, or each text has random tokens"
+            )));
+        }
         inner.with_truncation(None).map_err(invalid)?;
         inner.with_padding(None);
         Ok(Self { inner, roles })

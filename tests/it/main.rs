@@ -30,6 +30,7 @@ mod pipeline;
 mod pipeline_failures;
 mod plan_id;
 mod plan_valid;
+mod preflight;
 mod project;
 mod real_models;
 mod render_mask;
