@@ -3,6 +3,7 @@
 //! A stage opens only what its [`StageContext`] hands it: no clock, environment, network or global randomness, else
 //! its key would lie. A new stage kind implements [`StageKind`]; everything above this floor sees `dyn` [`Stage`].
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -101,20 +102,36 @@ impl ConfigIssue {
 }
 
 /// The inputs of a stage before anything has run.
-#[derive(Debug, Clone, Default)]
-pub struct LocalInputs<'a>(BTreeMap<&'static str, Vec<&'a Path>>);
+#[derive(Debug)]
+pub struct LocalInputs<'a> {
+    ports: BTreeMap<&'static str, Vec<&'a Path>>,
+    answers: &'a RefCell<Answers>,
+}
+
+/// What stages of one plan were told already, by question.
+pub type Answers = BTreeMap<String, Preflight>;
 
 impl<'a> LocalInputs<'a> {
     /// Port name to what is wired into it, for each port into which no earlier stage leads.
     #[must_use]
-    pub const fn new(ports: BTreeMap<&'static str, Vec<&'a Path>>) -> Self {
-        Self(ports)
+    pub const fn new(ports: BTreeMap<&'static str, Vec<&'a Path>>, answers: &'a RefCell<Answers>) -> Self {
+        Self { ports, answers }
+    }
+
+    /// The answer to a question that several stages ask, found out once.
+    pub fn once(&self, question: String, answer: impl FnOnce() -> Preflight) -> Preflight {
+        if let Some(known) = self.answers.borrow().get(&question) {
+            return known.clone();
+        }
+        let found = answer();
+        self.answers.borrow_mut().insert(question, found.clone());
+        found
     }
 
     /// The files and folders of a port, in order; `None` when one of them is still to be made by an earlier stage.
     #[must_use]
     pub fn get(&self, port: &str) -> Option<&[&'a Path]> {
-        self.0.get(port).map(Vec::as_slice)
+        self.ports.get(port).map(Vec::as_slice)
     }
 }
 

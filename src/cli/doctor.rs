@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::machine::Machine;
-use crate::cli::{Failure, Session, models, project};
+use crate::cli::{Session, models, project};
 use crate::device::{Backend, DeviceSpec};
 use crate::diagnostic::nearest;
 use crate::model;
@@ -74,7 +74,7 @@ struct Problem {
     help: String,
 }
 
-pub fn doctor(session: &Session) -> Result<Exit, Failure> {
+pub fn doctor(session: &Session) -> Exit {
     let mut problems = Vec::new();
     let folder = project::cache_folder(session.global.cache.as_deref(), &project::current_root());
     let checkup = Checkup {
@@ -95,7 +95,7 @@ pub fn doctor(session: &Session) -> Result<Exit, Failure> {
     } else {
         say(&page(&checkup));
     }
-    Ok(if checkup.problems.iter().any(|problem| problem.broken) { Exit::Failed } else { Exit::Ok })
+    if checkup.problems.iter().any(|problem| problem.broken) { Exit::Failed } else { Exit::Ok }
 }
 
 fn features() -> Vec<&'static str> {
@@ -152,7 +152,7 @@ fn cache_state(folder: &Path, problems: &mut Vec<Problem>) -> CacheState {
         path: folder.to_owned(),
         exists: folder.is_dir(),
         writable: written.is_ok(),
-        size_bytes: models::size_bytes(folder),
+        size_bytes: models::size_bytes(folder, models::Links::Themselves),
         free_bytes,
     }
 }

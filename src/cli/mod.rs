@@ -11,6 +11,7 @@ mod init;
 mod load;
 mod machine;
 mod models;
+mod models_show;
 mod plan;
 mod project;
 mod reproduce;
@@ -110,7 +111,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Cache(arguments) => cache::cache(arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
-        Verb::Doctor => doctor::doctor(session),
+        Verb::Doctor => Ok(doctor::doctor(session)),
     }
 }
 

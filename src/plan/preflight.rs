@@ -2,13 +2,14 @@
 //!
 //! Not part of planning: it opens models, and a manifest is right or wrong without them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Origin, Plan, PlannedStage, configure};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Manifest, Problems};
-use crate::stage::{LocalInputs, Preflight};
+use crate::stage::{Answers, LocalInputs, Preflight};
 
 /// Something worth a line about a stage.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -30,25 +31,27 @@ impl Plan {
         wanted: impl Fn(&PlannedStage) -> bool,
     ) -> Result<Vec<Note>, Vec<Diagnostic>> {
         let mut problems = Problems::new(&manifest.source);
-        let mut found = Vec::new();
+        let (mut found, answers) = (Vec::new(), RefCell::default());
         for stage in self.order().iter().map(|id| self.stage(*id)).filter(|stage| wanted(stage)) {
             let Some(entry) = manifest.stages.iter().find(|entry| entry.name.value == stage.name) else { continue };
-            let Preflight { issues, notes } = stage.stage.preflight(&stage.config, &self.local_inputs(stage));
-            issues.iter().for_each(|issue| configure::report(entry, issue, &mut problems));
+            let Preflight { issues, notes } = stage.stage.preflight(&stage.config, &self.local_inputs(stage, &answers));
+            for issue in &issues {
+                configure::report(entry, issue, &mut problems);
+            }
             found.extend(notes.into_iter().map(|note| Note { stage: stage.name.to_string(), note }));
         }
         if problems.is_empty() { Ok(found) } else { Err(problems.finish()) }
     }
 
-    fn local_inputs(&self, stage: &PlannedStage) -> LocalInputs<'_> {
-        let path = |origin: &Origin| -> Option<&Path> {
+    fn local_inputs<'a>(&'a self, stage: &PlannedStage, answers: &'a RefCell<Answers>) -> LocalInputs<'a> {
+        let path = |origin: &Origin| -> Option<&'a Path> {
             let Origin::Input { name, .. } = origin else { return None };
             self.inputs.iter().find(|input| input.name == *name).map(|input| input.path.as_path())
         };
         let ports = stage.inputs.iter().filter_map(|port| {
-            let paths: Option<Vec<&Path>> = port.origins.iter().map(path).collect();
+            let paths: Option<Vec<&'a Path>> = port.origins.iter().map(path).collect();
             Some((port.port.name, paths?))
         });
-        LocalInputs::new(ports.collect::<BTreeMap<_, _>>())
+        LocalInputs::new(ports.collect::<BTreeMap<_, _>>(), answers)
     }
 }

@@ -14,6 +14,8 @@ pub mod tokenizer;
 mod tokenizer_of;
 pub mod train;
 
+pub(crate) use tokenizer_of::tokenizer_of;
+
 use crate::stage::Stage;
 use crate::stage_config::Kind;
 

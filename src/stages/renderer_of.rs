@@ -30,12 +30,19 @@ pub(super) fn preflight(inputs: &LocalInputs<'_>, options: RenderOptions) -> Pre
     let (Some([model]), Some(template)) = (inputs.get("model"), inputs.get("template")) else {
         return Preflight::default();
     };
+    // All that decides the answer: how long rows may be, for one, does not.
+    let RenderOptions { tool_mode, thoughts, template: options_of_template, .. } = &options;
+    let question = format!("{:?}", (model, template, tool_mode, thoughts, options_of_template));
+    inputs.once(question, || answer(model, template.first().copied(), options))
+}
+
+fn answer(model: &Path, template: Option<&Path>, options: RenderOptions) -> Preflight {
     let mode = options.tool_mode;
     let issue = |code: &'static str, message: String, help: &str| {
         let issue = ConfigIssue { path: vec!["tool_mode".to_owned()], code, message, help: None };
         Preflight { issues: vec![issue.help(help)], notes: Vec::new() }
     };
-    match load(model, template.first().copied(), options) {
+    match load(model, template, options) {
         Ok(renderer) => Preflight { issues: Vec::new(), notes: note(mode, &renderer).into_iter().collect() },
         Err(Unloadable::Render(LoadError::Unusable(lost))) if mode == ToolMode::Native => {
             let help = "leave `tool_mode` out: tools are then shown as text wherever the template loses them";

@@ -1,5 +1,7 @@
 //! The model room from outside: golden numbers of the reference implementations, and the laws every model obeys.
 
+#[path = "model_config_hostile.rs"]
+mod config_hostile;
 #[path = "model_fixtures.rs"]
 pub mod fixtures;
 #[path = "model_golden.rs"]
@@ -8,5 +10,7 @@ mod golden;
 mod hostile;
 #[path = "model_laws.rs"]
 mod laws;
+#[path = "model_sentences.rs"]
+mod sentences;
 #[path = "model_training.rs"]
 mod training;

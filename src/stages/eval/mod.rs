@@ -6,6 +6,7 @@
 mod judge;
 mod question;
 mod scoring;
+mod sentence_encoder;
 mod settings;
 
 use std::time::Instant;
