@@ -97,7 +97,7 @@ impl ModelConfig {
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::read(&path))?;
-        Self::parse(&text, &path)
+        Self::parse(&text, &path).map_err(ModelError::at(&path))
     }
 
     /// Parses the text of a `config.json`; `path` is for messages only.
@@ -107,7 +107,7 @@ impl ModelConfig {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ModelError> {
         let json: Map<String, Value> =
             serde_json::from_str(text).map_err(|source| ModelError::Json { path: path.to_path_buf(), source })?;
-        Self::from_json(json).map_err(ModelError::at(path))
+        Self::from_json(json)
     }
 
     /// The same from the parsed fields.

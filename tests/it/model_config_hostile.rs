@@ -25,7 +25,8 @@ fn error_of(folder: &TempDir) -> String {
     error.to_string().replace(&folder.path().display().to_string(), "FOLDER")
 }
 
-fn check(field: &str, value: Value, expected: &str) {
+fn check(field: &str, value: impl Into<Value>, expected: &str) {
+    let value = value.into();
     let found = error_of(&folder("model/llama", |config| config[field] = value.clone()));
     assert!(found.contains(expected) && found.contains("FOLDER"), "{field} = {value}: {found}\nexpected: {expected}");
 }
