@@ -3,6 +3,7 @@
 //! A stage opens only what its [`StageContext`] hands it: no clock, environment, network or global randomness, else
 //! its key would lie. A new stage kind implements [`StageKind`]; everything above this floor sees `dyn` [`Stage`].
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -59,6 +60,12 @@ pub trait StageKind: Send + Sync + 'static {
         true
     }
 
+    /// What can be told from the settings and from the inputs that are here already, before any stage runs. Cheap: it
+    /// reads no weights. That it finds nothing is no promise.
+    fn preflight(_config: &Self::Config, _inputs: &LocalInputs<'_>) -> Preflight {
+        Preflight::default()
+    }
+
     /// Does the work: reads the context's inputs, writes every output that it writes with these settings.
     ///
     /// # Errors
@@ -94,6 +101,49 @@ impl ConfigIssue {
     }
 }
 
+/// The inputs of a stage before anything has run.
+#[derive(Debug)]
+pub struct LocalInputs<'a> {
+    ports: BTreeMap<&'static str, Vec<&'a Path>>,
+    answers: &'a RefCell<Answers>,
+}
+
+/// What stages of one plan were told already, by question.
+pub type Answers = BTreeMap<String, Preflight>;
+
+impl<'a> LocalInputs<'a> {
+    /// Port name to what is wired into it, for each port into which no earlier stage leads.
+    #[must_use]
+    pub const fn new(ports: BTreeMap<&'static str, Vec<&'a Path>>, answers: &'a RefCell<Answers>) -> Self {
+        Self { ports, answers }
+    }
+
+    /// The answer to a question that several stages ask, found out once.
+    pub fn once(&self, question: String, answer: impl FnOnce() -> Preflight) -> Preflight {
+        if let Some(known) = self.answers.borrow().get(&question) {
+            return known.clone();
+        }
+        let found = answer();
+        self.answers.borrow_mut().insert(question, found.clone());
+        found
+    }
+
+    /// The files and folders of a port, in order; `None` when one of them is still to be made by an earlier stage.
+    #[must_use]
+    pub fn get(&self, port: &str) -> Option<&[&'a Path]> {
+        self.ports.get(port).map(Vec::as_slice)
+    }
+}
+
+/// What a stage can tell before anything runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preflight {
+    /// What will make it fail, at the settings that cause it.
+    pub issues: Vec<ConfigIssue>,
+    /// What is worth a line, lower case, no full stop.
+    pub notes: Vec<String>,
+}
+
 /// A checked configuration with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageConfig {
@@ -127,6 +177,10 @@ pub trait Stage: Send + Sync {
     /// Whether a stage with these settings writes a slot.
     fn writes(&self, _config: &StageConfig, _slot: &str) -> bool {
         true
+    }
+    /// What can be told before any stage runs.
+    fn preflight(&self, _config: &StageConfig, _inputs: &LocalInputs<'_>) -> Preflight {
+        Preflight::default()
     }
     /// Does the work.
     ///

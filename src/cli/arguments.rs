@@ -81,7 +81,7 @@ pub enum Verb {
     Show(ShowArguments),
     /// Do an experiment again from the cache's copy of its manifest and inputs, and compare every byte.
     Reproduce(ReproduceArguments),
-    /// Fetch the models that manifests name, and list what was fetched.
+    /// Fetch the models that manifests name, list what was fetched, and show what a model is.
     Models(ModelsArguments),
     /// Look after the cache.
     Cache(CacheArguments),
@@ -89,6 +89,8 @@ pub enum Verb {
     Schema,
     /// Write a small manifest to start from.
     Init(InitArguments),
+    /// Look over this machine: backends, CPU, cache, hub, pip. Contacts nobody.
+    Doctor,
 }
 
 /// A manifest with its overrides.
@@ -207,6 +209,12 @@ pub enum ModelsVerb {
     },
     /// List what was fetched, with sizes.
     List,
+    /// Say what a model is, without running it: family, sizes, number formats, tokenizer, chat template.
+    Show {
+        /// A model's folder or GGUF file, or a source that was fetched.
+        #[arg(value_name = "SOURCE|PATH")]
+        model: String,
+    },
 }
 
 /// `pipe cache`.

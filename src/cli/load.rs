@@ -1,5 +1,6 @@
 //! From the command line to a plan and a store; what most verbs begin with.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
 use crate::engine::{EngineError, ManifestCopy, typed};
 use crate::manifest::{self, Manifest, Override};
-use crate::plan::{NOT_FETCHED, Plan, Planner};
+use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
 use crate::report::units;
 use crate::source::Source;
 use crate::stages::registry;
@@ -27,6 +28,14 @@ pub struct Loaded {
     pub plan: Plan,
     /// The manifest as it was read.
     pub manifest: ManifestCopy,
+    parsed: Manifest,
+}
+
+impl Loaded {
+    /// Lets the stages that are to run look at what is here of their inputs. What is stored has succeeded already.
+    pub fn preflight(&self, running: &BTreeSet<String>) -> Result<Vec<Note>, Failure> {
+        Ok(self.plan.preflight(&self.parsed, |stage| running.contains(stage.name.as_str()))?)
+    }
 }
 
 /// Whether models from outside that are not here yet are fetched.
@@ -71,7 +80,7 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
         overrides: overrides.iter().map(|one| (one.name.clone(), one.text.clone())).collect(),
         backend: arguments.backend,
     };
-    Ok(Loaded { root, store, plan, manifest: copy })
+    Ok(Loaded { root, store, plan, manifest: copy, parsed: manifest })
 }
 
 fn check_backend(backend: Backend) -> Result<(), Failure> {

@@ -4,11 +4,14 @@ mod arguments;
 mod cache;
 mod check;
 mod console;
+mod doctor;
 mod exit;
 mod graph;
 mod init;
 mod load;
+mod machine;
 mod models;
+mod models_show;
 mod plan;
 mod project;
 mod reproduce;
@@ -108,6 +111,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Cache(arguments) => cache::cache(arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
+        Verb::Doctor => Ok(doctor::doctor(session)),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::arguments::{ModelsArguments, ModelsVerb};
 use crate::cli::console::{Console, note, say};
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load, project};
+use crate::cli::{Failure, Session, load, models_show, project};
 use crate::manifest::Manifest;
 use crate::report::table::{self, Align};
 use crate::report::units;
@@ -18,6 +18,7 @@ pub fn models(arguments: &ModelsArguments, session: &Session) -> Result<Exit, Fa
     match &arguments.verb {
         ModelsVerb::Pull { targets } => pull(targets, session),
         ModelsVerb::List => list(session),
+        ModelsVerb::Show { model } => models_show::show(model, session),
     }
 }
 
@@ -89,7 +90,7 @@ fn list(session: &Session) -> Result<Exit, Failure> {
     if session.console.json {
         let models: Vec<_> = found
             .iter()
-            .map(|one| json!({ "source": one.source, "path": one.path, "size_bytes": size_bytes(&one.path) }))
+            .map(|one| json!({ "source": one.source, "path": one.path, "size_bytes": size_bytes(&one.path, Links::Followed) }))
             .collect();
         say(&json!({ "version": 1, "models": models }).to_string());
         return Ok(Exit::Ok);
@@ -98,18 +99,35 @@ fn list(session: &Session) -> Result<Exit, Failure> {
         note("nothing was fetched yet; `pipe models pull MANIFEST` fetches what a manifest names");
         return Ok(Exit::Ok);
     }
-    let rows: Vec<Vec<String>> =
-        found.iter().map(|one| vec![one.source.clone(), units::bytes(size_bytes(&one.path))]).collect();
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|one| vec![one.source.clone(), units::bytes(size_bytes(&one.path, Links::Followed))])
+        .collect();
     say(&table::render(&["source", "size"], &rows, &[Align::Left, Align::Right]));
     Ok(Exit::Ok)
 }
 
-/// The bytes of a file, or of all files below a folder; what can't be read counts nothing.
-fn size_bytes(path: &Path) -> u64 {
-    let Ok(metadata) = path.symlink_metadata() else { return 0 };
+/// What a symbolic link to a file counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// The file.
+    Followed,
+    /// The link alone.
+    Themselves,
+}
+
+/// The bytes of a file, or of all files below a folder; what can't be read counts nothing. A link to a folder is not gone
+/// into, since it may lead in a circle, unless it is the path itself.
+pub fn size_bytes(path: &Path, links: Links) -> u64 {
+    let metadata = match links {
+        Links::Followed => path.metadata(),
+        Links::Themselves => path.symlink_metadata(),
+    };
+    let Ok(metadata) = metadata else { return 0 };
     if !metadata.is_dir() {
         return metadata.len();
     }
-    let entries = path.read_dir().into_iter().flatten().flatten();
-    entries.map(|entry| size_bytes(&entry.path())).sum()
+    let is_circle = |path: &Path| path.is_symlink() && path.is_dir();
+    let entries = path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| !is_circle(path)).map(|path| size_bytes(&path, links)).sum()
 }

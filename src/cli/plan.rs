@@ -1,5 +1,7 @@
 //! `pipe plan`: what would run, and why; nothing runs.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::cli::arguments::ManifestArguments;
@@ -9,6 +11,7 @@ use crate::cli::load::{self, Fetch, only_unfetched};
 use crate::cli::{Failure, Session};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{PreviewedStage, StagePreview, preview};
+use crate::plan::Note;
 use crate::report::table::{self, Align};
 use crate::report::units;
 
@@ -21,17 +24,22 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         loaded => loaded?,
     };
     let previews = preview(&loaded.plan, &loaded.store)?;
+    let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_)));
+    let running: BTreeSet<String> = runs.map(|stage| stage.name.clone()).collect();
+    let notes = loaded.preflight(&running)?;
     if session.console.json {
         let stages = previews.iter().map(as_json).collect::<Vec<_>>();
-        let document = json!({ "version": 1, "name": loaded.plan.name(), "plan": loaded.plan.id(), "stages": stages });
+        let document = json!({ "version": 1, "name": loaded.plan.name(), "plan": loaded.plan.id(), "stages": stages, "notes": notes });
         say(&document.to_string());
         return Ok(Exit::Ok);
     }
     let rows: Vec<Vec<String>> = previews.iter().map(row).collect();
     say(&format!("{} · plan {}\n", loaded.plan.name(), loaded.plan.id().short()));
     say(&table::render(&["stage", "", "why"], &rows, &[Align::Left; 3]));
-    let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_))).count();
-    say(&match runs {
+    for Note { stage, note } in &notes {
+        say(&format!("\nnote: `{stage}`: {note}"));
+    }
+    say(&match running.len() {
         0 => "\nnothing would run".to_owned(),
         runs => format!("\n{runs} of {} would run", units::count(previews.len(), "stage")),
     });

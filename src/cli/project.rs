@@ -1,11 +1,14 @@
 //! Where the project and its cache are. One of the few places that read the environment.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::sources::HubSettings;
 
 /// The environment variable that moves the cache.
 const CACHE_VARIABLE: &str = "PIPE_CACHE";
+/// Every variable of its own that this program or its tests read.
+pub const VARIABLES: [&str; 2] = [CACHE_VARIABLE, "PIPE_TEST_MODELS"];
 /// The hub that is meant when `HF_ENDPOINT` names no other.
 const HUB: &str = "https://huggingface.co";
 
@@ -40,15 +43,25 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// How the hub is reached: the variables that Python's `huggingface_hub` reads.
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// The folder of Python's `huggingface_hub`: `HF_HOME`, else `huggingface` in the user's cache.
 #[must_use]
-pub fn hub() -> HubSettings {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+pub fn hub_home() -> PathBuf {
     let home = variable("HF_HOME").map(PathBuf::from).or_else(|| {
         let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
         Some(cache.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")))?.join("huggingface"))
     });
-    let home = home.unwrap_or_else(|| PathBuf::from(".huggingface"));
+    home.unwrap_or_else(|| PathBuf::from(".huggingface"))
+}
+
+/// How the hub is reached: the variables that Python's `huggingface_hub` reads.
+#[must_use]
+pub fn hub() -> HubSettings {
+    let home = hub_home();
     let stored = || std::fs::read_to_string(home.join("token")).ok().filter(|token| !token.trim().is_empty());
     let is_on = |value: String| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE");
     HubSettings {
@@ -57,6 +70,19 @@ pub fn hub() -> HubSettings {
         cache: absolute(variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from)),
         offline: variable("HF_HUB_OFFLINE").is_some_and(is_on),
     }
+}
+
+/// The variables that begin with `PIPE_`, by name: those that this program reads with their values, the others, which may
+/// hold anything, without.
+#[must_use]
+pub fn own_variables() -> BTreeMap<String, Option<String>> {
+    let names = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
+    let own = names.filter(|(name, _)| name.starts_with("PIPE_"));
+    own.map(|(name, value)| {
+        let shown = VARIABLES.contains(&name.as_str()).then(|| value.to_string_lossy().into_owned());
+        (name, shown)
+    })
+    .collect()
 }
 
 /// A path as the user would write it: relative to the current folder where it lies below it.

@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 
 use crate::artifact::{ArtifactKind, Verdict};
 use crate::cli::arguments::RunArguments;
-use crate::cli::console::say;
+use crate::cli::console::{note, say};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
 use crate::cli::{Failure, Session};
 use crate::diagnostic::nearest;
 use crate::engine::event::Sink;
-use crate::engine::{RunOptions, RunSummary};
+use crate::engine::{RunOptions, RunSummary, unstored};
+use crate::plan::Note;
 use crate::report::json_lines::JsonLines;
 use crate::report::terminal::Terminal;
 use crate::report::verdict;
@@ -27,6 +28,11 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     if let Some(unknown) = arguments.force.iter().find(|name| !names.contains(&name.as_str())) {
         let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         return Err(Failure::Usage(format!("--force names the stage `{unknown}`, which the manifest has not{hint}")));
+    }
+    // Before anything runs for minutes and then fails.
+    let notes = loaded.preflight(&unstored(&loaded.plan, &loaded.store))?;
+    for Note { stage, note: text } in notes.iter().filter(|_| !session.console.json && !session.console.quiet) {
+        note(&format!("note: `{stage}`: {text}"));
     }
     let options = RunOptions {
         project: loaded.root.clone(),

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 pub use error::EngineError;
 pub use history::{RunState, runs, typed};
-pub use preview::{PreviewedStage, StagePreview, preview};
+pub use preview::{PreviewedStage, StagePreview, preview, unstored};
 pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
 
 use crate::artifact::{Content, Verdict};

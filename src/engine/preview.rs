@@ -2,12 +2,12 @@
 //!
 //! Behind a stage that would run nothing is certain, since its bytes may come out as before; such stages say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::EngineError;
 use crate::engine::history::History;
 use crate::engine::record::StageRecord;
-use crate::engine::resolve::{Products, Stored, action, look_up};
+use crate::engine::resolve::{Products, Stored, action, look_up, stage_record};
 use crate::engine::why::Reason;
 use crate::plan::{Plan, StageId};
 use crate::store::Store;
@@ -65,6 +65,25 @@ pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, Engine
         previews.push(PreviewedStage { name, preview });
     }
     Ok(previews)
+}
+
+/// The stages that have no stored result, or stand behind one that has none, by name. A guess for what is done before a
+/// run: outputs are not looked at, and damage is left to the run itself, which reports it.
+#[must_use]
+pub fn unstored(plan: &Plan, store: &Store) -> BTreeSet<String> {
+    let mut products = Products::new();
+    let mut names = BTreeSet::new();
+    for id in plan.order() {
+        let stage = plan.stage(*id);
+        let is_known = plan.upstream(*id).iter().all(|upstream| products.contains_key(upstream));
+        let action = is_known.then(|| action(plan, stage, &products, store).ok()).flatten();
+        let found = action.and_then(|action| stage_record(stage, &action, &store.peek_result(&action.key())?));
+        match found {
+            Some(record) => drop(products.insert(*id, record)),
+            None => drop(names.insert(stage.name.to_string())),
+        }
+    }
+    names
 }
 
 /// What changed about a stage itself, while its inputs are not known yet.

@@ -83,7 +83,7 @@ pub fn look_up(stage: &PlannedStage, action: &Action, store: &Store) -> Result<S
 }
 
 /// A stored result under the name the stage has now.
-fn stage_record(stage: &PlannedStage, action: &Action, record: &ResultRecord) -> Option<StageRecord> {
+pub fn stage_record(stage: &PlannedStage, action: &Action, record: &ResultRecord) -> Option<StageRecord> {
     let outputs = record
         .outputs
         .iter()

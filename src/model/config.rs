@@ -97,7 +97,7 @@ impl ModelConfig {
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::read(&path))?;
-        Self::parse(&text, &path)
+        Self::parse(&text, &path).map_err(ModelError::at(&path))
     }
 
     /// Parses the text of a `config.json`; `path` is for messages only.
@@ -184,6 +184,10 @@ impl ModelConfig {
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let expected = format!("a divisor of num_attention_heads `{}`", self.num_attention_heads);
             return Err(ModelError::field("num_key_value_heads", self.num_key_value_heads, expected));
+        }
+        // Else numbers would grow or be none; written so that NaN is refused too.
+        if !(self.rms_norm_eps >= 0.0 && self.rms_norm_eps < 1.0) {
+            return Err(ModelError::field("rms_norm_eps", self.rms_norm_eps, "a number from 0 to 1"));
         }
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(ModelError::field("head_dim", self.head_dim, "an even number, for rotary embeddings"));

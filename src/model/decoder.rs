@@ -18,9 +18,9 @@ use super::rope::RotaryTable;
 use super::weights::{WeightMatrix, WeightSource};
 
 /// The embedding's name in the weight files.
-const EMBED_TOKENS: &str = "model.embed_tokens.weight";
+pub(crate) const EMBED_TOKENS: &str = "model.embed_tokens.weight";
 /// The head's, if it is not the embedding.
-const LM_HEAD: &str = "lm_head.weight";
+pub(crate) const LM_HEAD: &str = "lm_head.weight";
 
 /// A decoder. A clone shares the weights.
 #[derive(Debug, Clone)]

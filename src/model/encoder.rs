@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, activation};
 use rayon::prelude::*;
-use serde_json::Value;
 
 use super::backend;
 use super::batch::{Batch, Rows};
@@ -19,6 +18,7 @@ use super::fused::buffer::numbers;
 use super::fused::linear::linear;
 use super::fused::simd::{dot, vectorised};
 use super::quantised::Precision;
+use super::sentence_folder::SentenceFolder;
 use super::weights::{FileSource, WeightFiles, WeightMatrix, WeightSource};
 use crate::device::DeviceSpec;
 
@@ -67,6 +67,15 @@ struct LayerNorm {
     eps: f64,
 }
 
+/// Checks that a folder could be loaded, without its weights.
+///
+/// # Errors
+/// As [`Encoder::load`].
+pub(crate) fn check(folder: &Path) -> Result<(), ModelError> {
+    BertConfig::read(folder)?;
+    SentenceFolder::read(folder).map(|_| ())
+}
+
 impl Encoder {
     /// Loads an encoder's folder.
     ///
@@ -74,8 +83,7 @@ impl Encoder {
     /// It is no BERT encoder, pools otherwise than by the mean, or a file is malformed.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         let config = BertConfig::read(folder)?;
-        check_modules(folder)?;
-        check_pooling(folder)?;
+        let sentences = SentenceFolder::read(folder)?;
         let files = WeightFiles::open_folder(folder)?;
         // A checkpoint of the bare encoder has no prefix, one with a head has.
         let prefix = if files.get("bert.embeddings.word_embeddings.weight").is_some() { "bert." } else { "" };
@@ -84,14 +92,15 @@ impl Encoder {
             let name = name.strip_prefix(prefix).unwrap_or(name);
             name == "embeddings.position_ids" || name.starts_with("pooler.") || name.starts_with("cls.")
         };
-        files.refuse_unreadable(ignored)?;
+        files.refuse_unreadable(ignored).map_err(ModelError::at(folder))?;
         let mut source = FileSource::new(&files, &device, Precision::Full);
-        let embeddings = Embeddings::new(&mut source, &format!("{prefix}embeddings"), &config)?;
+        let embeddings = Embeddings::new(&mut source, &format!("{prefix}embeddings"), &config);
+        let embeddings = embeddings.map_err(ModelError::at(folder))?;
         let layer = |index| Layer::new(&mut source, &format!("{prefix}encoder.layer.{index}"), &config);
-        let layers = (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?;
+        let layers =
+            (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>().map_err(ModelError::at(folder))?;
         source.finish(ignored)?;
-        let max_tokens = max_tokens(folder)?.unwrap_or(config.max_position_embeddings);
-        let max_tokens = max_tokens.min(config.max_position_embeddings);
+        let max_tokens = config.max_position_embeddings.min(sentences.max_tokens.unwrap_or(usize::MAX));
         Ok(Self { config, max_tokens, embeddings, layers })
     }
 
@@ -275,53 +284,4 @@ vectorised! {
             }
         }
     }
-}
-
-/// Refuses a folder of sentence-transformers with further modules, such as a dense layer after the mean.
-fn check_modules(folder: &Path) -> Result<(), ModelError> {
-    const EXPECTED: &str = "`Transformer`, `Pooling` and `Normalize` alone";
-    let Some(modules) = read_json(&folder.join("modules.json"))? else { return Ok(()) };
-    for module in modules.as_array().into_iter().flatten() {
-        let kind = module.get("type").and_then(Value::as_str).unwrap_or_default();
-        let name = kind.rsplit('.').next().unwrap_or_default();
-        if !matches!(name, "Transformer" | "Pooling" | "Normalize") {
-            return Err(ModelError::field("modules.json", kind, EXPECTED));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a folder of sentence-transformers that makes its embeddings otherwise.
-fn check_pooling(folder: &Path) -> Result<(), ModelError> {
-    let Some(config) = read_json(&folder.join("1_Pooling/config.json"))? else { return Ok(()) };
-    let modes = config.as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("pooling_mode_"));
-    let on: Vec<&str> =
-        modes.filter(|(_, value)| **value == Value::Bool(true)).map(|(name, _)| name.as_str()).collect();
-    if on == ["pooling_mode_mean_tokens"] || (on.is_empty() && config.get("pooling_mode") == Some(&"mean".into())) {
-        return Ok(());
-    }
-    Err(ModelError::field("1_Pooling/config.json", config, "`pooling_mode_mean_tokens` alone"))
-}
-
-/// What sentence-transformers cuts sentences to.
-fn max_tokens(folder: &Path) -> Result<Option<usize>, ModelError> {
-    let Some(config) = read_json(&folder.join("sentence_bert_config.json"))? else { return Ok(None) };
-    if config.get("do_lower_case") == Some(&Value::Bool(true)) {
-        return Err(ModelError::field("do_lower_case", true, "`false`: letters are the tokenizer's matter"));
-    }
-    match config.get("max_seq_length") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 2) {
-            Some(size) => Ok(Some(size)),
-            None => Err(ModelError::field("max_seq_length", value, "a whole number above 2")),
-        },
-    }
-}
-
-fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = std::fs::read(path).map_err(ModelError::read(path))?;
-    serde_json::from_slice(&text).map(Some).map_err(|source| ModelError::Json { path: path.to_path_buf(), source })
 }

@@ -41,6 +41,14 @@ pub enum ModelError {
         /// The backend asked for.
         backend: Backend,
     },
+    /// The backend is there, but does not work on this machine.
+    #[error("backend `{backend}` does not work here: {reason}")]
+    Device {
+        /// The backend.
+        backend: Backend,
+        /// What it said.
+        reason: String,
+    },
     /// The model belongs to a family this build cannot run.
     #[error("model_type is `{found}`; expected {expected}")]
     UnsupportedArchitecture {
@@ -58,6 +66,14 @@ pub enum ModelError {
         found: String,
         /// What would have been accepted.
         expected: String,
+    },
+    /// Something is wrong inside a file or folder.
+    #[error("`{}`: {source}", path.display())]
+    At {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong there.
+        source: Box<Self>,
     },
     /// A model folder without weight files.
     #[error("`{}` has no weights; expected `model.safetensors`, or `model.safetensors.index.json` with its shards", folder.display())]
@@ -159,6 +175,18 @@ impl ModelError {
     #[expect(clippy::needless_pass_by_value, reason = "callers pass numbers and literals")]
     pub(crate) fn field(field: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Self {
         Self::Field { field: field.into(), found: found.to_string(), expected: expected.into() }
+    }
+
+    /// For `map_err` on what was made of `path`: errors that name no file of their own get this one.
+    pub(crate) fn at(path: &Path) -> impl FnOnce(Self) -> Self {
+        let path = path.to_path_buf();
+        move |error| match error {
+            Self::Field { .. }
+            | Self::UnsupportedArchitecture { .. }
+            | Self::Shape { .. }
+            | Self::TensorDtype { .. } => Self::At { path, source: Box::new(error) },
+            other => other,
+        }
     }
 
     /// For `map_err` on a read of `path`.

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::backend;
 use super::config::ModelConfig;
-use super::decoder::{Decoder, is_redundant};
+use super::decoder::{Decoder, EMBED_TOKENS, LM_HEAD, is_redundant};
 use super::error::ModelError;
 use super::fused::buffer::{kernels_exist, numbers};
 use super::gguf::{self, Gguf};
@@ -65,13 +65,26 @@ pub(crate) fn check(config: &ModelConfig, files: &WeightFiles) -> Result<(), Mod
 /// The configuration is not supported, or the weights do not fit it.
 pub(crate) fn load(path: &Path, precision: Precision, device: &Device) -> Result<Decoder, ModelError> {
     let (config, files) = open(path)?;
-    files.refuse_unreadable(|name| is_redundant(&config, name))?;
+    files.refuse_unreadable(|name| is_redundant(&config, name)).map_err(ModelError::at(path))?;
+    refuse_other_head(&config, &files).map_err(ModelError::at(path))?;
     // Without kernels that read packed weights, to keep them packed would be to widen them again for each product.
     let stays = precision != Precision::AsStored || kernels_exist(device);
     let mut source = FileSource::new(&files, device, if stays { precision } else { Precision::Full });
-    let model = Decoder::new(&config, &mut source)?;
+    let model = Decoder::new(&config, &mut source).map_err(ModelError::at(path))?;
     source.finish(|name| is_redundant(&config, name))?;
     Ok(model)
+}
+
+/// Refuses a head of its own where the configuration says that the head is the embedding: transformers 5 would use such a
+/// head (`tie_weights`), others would not. One that equals the embedding is only stored twice.
+fn refuse_other_head(config: &ModelConfig, files: &WeightFiles) -> Result<(), ModelError> {
+    let (Some(head), Some(embedding)) = (files.get(LM_HEAD), files.get(EMBED_TOKENS)) else { return Ok(()) };
+    let is_same = || head.shape == embedding.shape && head.format == embedding.format && head.bytes == embedding.bytes;
+    if !config.tie_word_embeddings || is_same() {
+        return Ok(());
+    }
+    let expected = format!("`false`, since `{LM_HEAD}` is there and is not the embedding");
+    Err(ModelError::field("tie_word_embeddings", true, expected))
 }
 
 /// Puts the adapter in `folder` on a model; its dropout is off.

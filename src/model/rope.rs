@@ -31,29 +31,44 @@ impl Rope {
         max_position_embeddings: usize,
     ) -> Result<Self, ModelError> {
         let json = [parameters, scaling].into_iter().flatten().find(|value| !value.is_null()).unwrap_or(Value::Null);
+        if !json.is_null() && !json.is_object() {
+            return Err(ModelError::field("rope_parameters", &json, "fields by name"));
+        }
         let number = |name: &str| json.get(name).and_then(Value::as_f64);
         let required = |name: &str| {
             let found = json.get(name).map_or("missing".to_owned(), Value::to_string);
             number(name).filter(|value| *value > 0.0).ok_or_else(|| ModelError::field(name, found, "a number above 0"))
         };
-        let kind = json.get("rope_type").or_else(|| json.get("type")).and_then(Value::as_str).unwrap_or("default");
+        // A number that is there has to be one; what it is taken for otherwise would be a silent other model.
+        let optional = |name: &str| if json.get(name).is_some() { required(name).map(Some) } else { Ok(None) };
+        let kind = json.get("rope_type").or_else(|| json.get("type")).cloned().unwrap_or_else(|| "default".into());
+        let kind = kind.as_str().ok_or_else(|| ModelError::field("rope_type", &kind, "a name"))?;
         let (scaling, known): (Scaling, &[&str]) = match kind {
             "default" => (Scaling::None, &[]),
             "linear" => (Scaling::Linear { factor: required("factor")? }, &["factor"]),
             "llama3" => {
                 let fallback = u32::try_from(max_position_embeddings).map_or(f64::INFINITY, f64::from);
+                let (low_freq_factor, high_freq_factor) = (required("low_freq_factor")?, required("high_freq_factor")?);
+                if high_freq_factor <= low_freq_factor {
+                    let expected = format!("more than low_freq_factor, `{low_freq_factor}`");
+                    return Err(ModelError::field("high_freq_factor", high_freq_factor, expected));
+                }
                 let scaling = Scaling::Llama3 {
                     factor: required("factor")?,
-                    low_freq_factor: required("low_freq_factor")?,
-                    high_freq_factor: required("high_freq_factor")?,
-                    original_length: number("original_max_position_embeddings").unwrap_or(fallback),
+                    low_freq_factor,
+                    high_freq_factor,
+                    original_length: optional("original_max_position_embeddings")?.unwrap_or(fallback),
                 };
                 (scaling, &["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"])
             }
             other => return Err(ModelError::field("rope_type", other, "`default`, `linear` or `llama3`")),
         };
         refuse_unknown(&json, known)?;
-        Ok(Self { theta: number("rope_theta").or(theta).unwrap_or(10_000.0), scaling })
+        let theta = optional("rope_theta")?.or(theta).unwrap_or(10_000.0);
+        if !(theta > 0.0 && theta.is_finite()) {
+            return Err(ModelError::field("rope_theta", theta, "a number above 0"));
+        }
+        Ok(Self { theta, scaling })
     }
 
     /// The base of the frequencies.

@@ -39,18 +39,23 @@ pub(super) fn configure(
         Err(issues) => {
             let known = |issue: &&ConfigIssue| issue.path.first().is_some_and(|name| with.left_out.contains(name));
             for issue in issues.iter().filter(|issue| !known(issue)) {
-                problems.add(|source| {
-                    let message = format!("stage `{}`: {}", entry.name.value, issue.message);
-                    let diagnostic = Diagnostic::error(issue.code, message).at(source, place(entry, issue), "");
-                    match &issue.help {
-                        Some(help) => diagnostic.help(help.as_str()),
-                        None => diagnostic,
-                    }
-                });
+                report(entry, issue, problems);
             }
             None
         }
     }
+}
+
+/// Reports what a kind says of a setting, at the setting's place.
+pub(super) fn report(entry: &StageEntry, issue: &ConfigIssue, problems: &mut Problems) {
+    problems.add(|source| {
+        let message = format!("stage `{}`: {}", entry.name.value, issue.message);
+        let diagnostic = Diagnostic::error(issue.code, message).at(source, place(entry, issue), "");
+        match &issue.help {
+            Some(help) => diagnostic.help(help.as_str()),
+            None => diagnostic,
+        }
+    });
 }
 
 fn place(entry: &StageEntry, issue: &ConfigIssue) -> Span {

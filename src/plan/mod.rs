@@ -22,12 +22,15 @@ mod files;
 mod graph;
 mod ground;
 mod id;
+mod preflight;
 mod resolve;
 mod select;
 mod wire;
 mod wire_reports;
 
 pub use crate::manifest::ExportWhen;
+
+pub use preflight::Note;
 
 use ground::Ground;
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 pub use error::SourceError;
 pub use hub::HubSettings;
+pub use pypi::{Pip, installed_pip};
 
 use crate::source::Source;
 

@@ -105,6 +105,31 @@ fn run_pip(source: &PyPi, to: &Path) -> Result<Output, SourceError> {
     Err(SourceError::NoPip { name: source.to_string() })
 }
 
+/// The pip that fetches wheels.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Pip {
+    /// How it is called.
+    pub command: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The pip that `pypi:` sources would be fetched with; it is asked for its version and for nothing else.
+#[must_use]
+pub fn installed_pip() -> Option<Pip> {
+    // An empty folder, as for a download.
+    let folder = tempfile::tempdir().ok()?;
+    PIPS.iter().find_map(|command| {
+        let mut pip = Command::new(command[0]);
+        pip.args(&command[1..]).args(["--version", "--disable-pip-version-check"]).current_dir(folder.path());
+        let output = pip.stdin(Stdio::null()).output().ok().filter(|output| output.status.success())?;
+        // `pip 25.1 from /usr/lib/python3/dist-packages/pip (python 3.13)`
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.split_whitespace().nth(1)?.to_owned();
+        Some(Pip { command: command.join(" "), version })
+    })
+}
+
 /// See [`super::Sources::list`].
 pub(super) fn list(folder: &Path) -> Result<Vec<Fetched>, SourceError> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

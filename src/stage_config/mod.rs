@@ -7,7 +7,9 @@ use std::marker::PhantomData;
 use serde_json::{Map, Value};
 
 use crate::artifact::{InputPort, OutputPort};
-use crate::stage::{ConfigIssue, Numerics, Outcome, Stage, StageConfig, StageContext, StageError, StageKind};
+use crate::stage::{
+    ConfigIssue, LocalInputs, Numerics, Outcome, Preflight, Stage, StageConfig, StageContext, StageError, StageKind,
+};
 
 mod error;
 pub mod foreign;
@@ -80,6 +82,12 @@ impl<K: StageKind> Stage for Kind<K> {
     fn writes(&self, config: &StageConfig, slot: &str) -> bool {
         // The settings came out of `configure`, so they read back.
         serde_json::from_value(config.all.clone()).is_ok_and(|config| K::writes(&config, slot))
+    }
+
+    fn preflight(&self, config: &StageConfig, inputs: &LocalInputs<'_>) -> Preflight {
+        // The settings came out of `configure`, so they read back.
+        serde_json::from_value(config.all.clone())
+            .map_or_else(|_| Preflight::default(), |config| K::preflight(&config, inputs))
     }
 
     fn run(&self, config: &StageConfig, context: &StageContext<'_>) -> Result<Outcome, StageError> {

@@ -8,10 +8,13 @@ pub mod merge;
 mod precision;
 mod prompt_statistics;
 pub mod render_prompts;
+mod renderer_of;
 mod row_errors;
 pub mod tokenizer;
 mod tokenizer_of;
 pub mod train;
+
+pub(crate) use tokenizer_of::tokenizer_of;
 
 use crate::stage::Stage;
 use crate::stage_config::Kind;

@@ -12,16 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::prompt_statistics::PromptStatistics;
+use super::renderer_of::{self, read_template};
 use super::row_errors::RowErrors;
 use super::tokenizer_of::tokenizer_of;
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
-use crate::stage::{ConfigIssue, Numerics, Outcome, Progress, StageContext, StageError, StageKind};
+use crate::stage::{
+    ConfigIssue, LocalInputs, Numerics, Outcome, Preflight, Progress, StageContext, StageError, StageKind,
+};
 use crate::text::chat_template::{Clock, TemplateOptions};
 use crate::text::prompts::{Overlong, RenderError, RenderOptions, Rendered, Renderer, Thoughts, ToolMode};
 use crate::text::record_lines::{BadRecord, RecordChunks, RecordLine};
 
-/// The longest template that is read, in bytes.
-const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 /// Variables of a template that conversations set.
 const RESERVED: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
 
@@ -91,7 +92,7 @@ impl StageKind for RenderPrompts {
     type Config = RenderSettings;
     const NAME: &'static str = "render-prompts";
     const ABOUT: &'static str = "Renders records with a model's chat template into token ids and loss masks.";
-    const EPOCH: u32 = 1;
+    const EPOCH: u32 = 2;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
             name: "records",
@@ -158,6 +159,10 @@ impl StageKind for RenderPrompts {
         issues
     }
 
+    fn preflight(config: &RenderSettings, inputs: &LocalInputs<'_>) -> Preflight {
+        renderer_of::preflight(inputs, config.options())
+    }
+
     fn run(config: &RenderSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let template = context.optional_input("template").map(|input| read_template(&input.path)).transpose()?;
         let renderer =
@@ -191,15 +196,6 @@ impl StageKind for RenderPrompts {
         fs::write(&path, format!("{statistics:#}\n")).map_err(|error| StageError::io(&path, &error))?;
         Ok(Outcome { verdict: None, metrics: run.statistics.metrics() })
     }
-}
-
-fn read_template(path: &std::path::Path) -> Result<String, StageError> {
-    let size = fs::metadata(path).map_err(|error| StageError::io(path, &error))?.len();
-    if size > MAX_TEMPLATE_BYTES {
-        let message = format!("the template has `{size}` bytes; expected at most `{MAX_TEMPLATE_BYTES}`");
-        return Err(StageError::failed(message));
-    }
-    fs::read_to_string(path).map_err(|error| StageError::io(path, &error))
 }
 
 /// What a run of the stage gathers.

@@ -10,7 +10,7 @@ use crate::text::tokenizer_folder::TokenizerFolder;
 ///
 /// # Errors
 /// The model is a GGUF file whose tokenizer can't be read.
-pub(super) fn tokenizer_of(model: &Path) -> Result<TokenizerFolder, StageError> {
+pub(crate) fn tokenizer_of(model: &Path) -> Result<TokenizerFolder, StageError> {
     match model::tokenizer_spec(model).map_err(StageError::failed)? {
         None => Ok(model.into()),
         Some(spec) => TokenizerFolder::from_spec(&spec).map_err(StageError::failed),

@@ -54,6 +54,11 @@ impl Store {
         self.read_record_at(class, name, &self.place(class, name))
     }
 
+    /// A record if it is there and whole. What is damaged stays where it is, for the look-up that reports it.
+    pub(super) fn peek_record<T: DeserializeOwned>(&self, class: Class, name: &str) -> Option<T> {
+        decode(class, name, &std::fs::read(self.place(class, name)).ok()?).ok()
+    }
+
     /// The same for a record that lies elsewhere than its class says.
     pub(super) fn read_record_at<T: DeserializeOwned>(
         &self,

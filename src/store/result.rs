@@ -83,6 +83,13 @@ impl Store {
         self.read_record(Class::Results, &key.to_string())
     }
 
+    /// The result of an action if it is there and whole, for a guess that nothing hangs on: its outputs are not looked at,
+    /// and damage is neither reported nor moved.
+    #[must_use]
+    pub fn peek_result(&self, key: &ActionKey) -> Option<ResultRecord> {
+        self.peek_record(Class::Results, &key.to_string())
+    }
+
     /// The ingredients of a key.
     ///
     /// # Errors

@@ -4,15 +4,19 @@
 //! bytes of the text as given, not trimmed, so that a loss mask can see a token that straddles a border. Truncation and
 //! padding that a `tokenizer.json` may ask for are switched off: nothing is cut silently.
 
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
-use tokenizers::{OffsetType, PostProcessor, PreTokenizedString, PreTokenizer};
+use tokenizers::{DecoderWrapper, ModelWrapper, OffsetType, PostProcessor, PreTokenizedString, PreTokenizer};
 
 use super::chat_template::{SpecialTokens, TemplateError};
 use super::tokenizer_folder::TokenizerFolder;
 
 /// The largest `tokenizer.json` that is read, in bytes; big vocabularies have some 30 MB.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The file with everything but the special tokens' roles.
+const FILE: &str = "tokenizer.json";
 
 /// Why a tokenizer can't be loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +30,30 @@ pub enum TokenizerError {
         source: std::io::Error,
     },
     /// `tokenizer.json` is no tokenizer.
-    #[error("`tokenizer.json` is not valid: {0}")]
-    Invalid(String),
+    #[error("`{}` is not valid: {reason}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The special tokens can't be read.
     #[error(transparent)]
     Config(#[from] TemplateError),
     /// The text can't be encoded, or the ids not decoded.
     #[error("the tokenizer fails: {0}")]
     Failed(String),
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn failed(error: tokenizers::Error) -> TokenizerError {
+    TokenizerError::Failed(error.to_string())
+}
+
+/// What the library gives. It panics on some tokenizers that are parsed all right, such as one that replaces the empty text.
+fn surviving<T>(work: impl FnOnce() -> Result<T, TokenizerError>) -> Result<T, TokenizerError> {
+    let panicked = |_| Err(TokenizerError::Failed("it panics; a part of `tokenizer.json` makes no sense".to_owned()));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
 
 /// A text's token ids, each with the bytes it stands for.
@@ -72,11 +92,10 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Read`], [`TokenizerError::Invalid`], [`TokenizerError::Config`].
     pub fn load(folder: &TokenizerFolder) -> Result<Self, TokenizerError> {
-        const FILE: &str = "tokenizer.json";
         let read = |source| TokenizerError::Read { path: folder.path(FILE), source };
         let bytes = folder.read(FILE, MAX_FILE_BYTES).map_err(read)?;
         let bytes = bytes.ok_or_else(|| read(std::io::ErrorKind::NotFound.into()))?;
-        Self::with_roles(&bytes, SpecialTokens::load(folder)?)
+        Self::parse(&bytes, &folder.path(FILE), SpecialTokens::load(folder)?)
     }
 
     /// A tokenizer from the bytes of a `tokenizer.json` alone: it has no end or padding token.
@@ -92,8 +111,23 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Invalid`].
     pub fn with_roles(bytes: &[u8], roles: SpecialTokens) -> Result<Self, TokenizerError> {
-        let invalid = |error: tokenizers::Error| TokenizerError::Invalid(error.to_string());
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(invalid)?;
+        Self::parse(bytes, Path::new(FILE), roles)
+    }
+
+    /// `path` is for messages.
+    fn parse(bytes: &[u8], path: &Path, roles: SpecialTokens) -> Result<Self, TokenizerError> {
+        let refused = |reason: String| TokenizerError::Invalid { path: path.to_owned(), reason };
+        let invalid = |error: tokenizers::Error| refused(error.to_string());
+        // The library panics on some parts, such as a character map that is none.
+        let parsed = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes));
+        let mut inner = parsed.map_err(|_| refused("a part of it makes no sense".to_owned()))?.map_err(invalid)?;
+        if let ModelWrapper::BPE(model) = inner.get_model()
+            && let Some(dropout) = model.dropout.filter(|dropout| *dropout > 0.0)
+        {
+            return Err(refused(format!(
+                "model.dropout is `{dropout}`; expected null, or each text has random tokens"
+            )));
+        }
         inner.with_truncation(None).map_err(invalid)?;
         inner.with_padding(None);
         Ok(Self { inner, roles })
@@ -118,7 +152,16 @@ impl Tokenizer {
         mark: Option<char>,
         add_special_tokens: bool,
     ) -> Result<Encoding, TokenizerError> {
-        let failed = |error: tokenizers::Error| TokenizerError::Failed(error.to_string());
+        surviving(|| self.encode_unguarded(text, mark, add_special_tokens))
+    }
+
+    /// The same where the library may panic.
+    fn encode_unguarded(
+        &self,
+        text: &str,
+        mark: Option<char>,
+        add_special_tokens: bool,
+    ) -> Result<Encoding, TokenizerError> {
         let vocabulary = self.inner.get_added_vocabulary();
         let mut split: PreTokenizedString = vocabulary.extract_and_normalize(self.inner.get_normalizer(), text);
         if let Some(mark) = mark {
@@ -146,15 +189,16 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Failed`].
     pub fn encode_cut(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>, TokenizerError> {
-        let failed = |error: tokenizers::Error| TokenizerError::Failed(error.to_string());
-        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
-        let processor = self.inner.get_post_processor();
-        let around = processor.map_or(0, |processor| processor.added_tokens(false));
-        encoding.truncate(max_tokens.saturating_sub(around), 0, tokenizers::TruncationDirection::Right);
-        if let Some(processor) = processor {
-            encoding = processor.process(encoding, None, true).map_err(failed)?;
-        }
-        Ok(encoding.get_ids().to_vec())
+        surviving(|| {
+            let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+            let processor = self.inner.get_post_processor();
+            let around = processor.map_or(0, |processor| processor.added_tokens(false));
+            encoding.truncate(max_tokens.saturating_sub(around), 0, tokenizers::TruncationDirection::Right);
+            if let Some(processor) = processor {
+                encoding = processor.process(encoding, None, true).map_err(failed)?;
+            }
+            Ok(encoding.get_ids().to_vec())
+        })
     }
 
     /// The text of some ids.
@@ -162,7 +206,7 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Failed`].
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TokenizerError> {
-        self.inner.decode(ids, skip_special_tokens).map_err(|error| TokenizerError::Failed(error.to_string()))
+        surviving(|| self.inner.decode(ids, skip_special_tokens).map_err(failed))
     }
 
     /// The id of a token.
@@ -187,6 +231,21 @@ impl Tokenizer {
     #[must_use]
     pub fn pad_id(&self) -> Option<u32> {
         self.token_id(self.roles.get("pad_token")?)
+    }
+
+    /// How texts are cut, in the field's words.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.inner.get_model() {
+            ModelWrapper::BPE(model) if model.byte_fallback => "BPE with byte fallback",
+            ModelWrapper::BPE(_) if matches!(self.inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) => {
+                "byte-level BPE"
+            }
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::WordLevel(_) => "WordLevel",
+            ModelWrapper::Unigram(_) => "Unigram",
+        }
     }
 
     /// The special tokens by role.
@@ -218,6 +277,7 @@ impl Tokenizer {
     pub(crate) fn keeps(&self, letter: char) -> bool {
         let Some(normalizer) = self.inner.get_normalizer() else { return true };
         let mut text = tokenizers::NormalizedString::from(format!("a{letter}b"));
-        tokenizers::Normalizer::normalize(normalizer, &mut text).is_ok() && text.get().contains(letter)
+        let normalize = || tokenizers::Normalizer::normalize(normalizer, &mut text).map_err(failed);
+        surviving(normalize).is_ok() && text.get().contains(letter)
     }
 }

@@ -23,6 +23,19 @@ fn work_and_output_without_end_are_stopped() {
         "{{ range(99999) | list | tojson(indent=64) | replace(' ', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') }}{{ 1 / 0 }}",
         "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
         "{% for i in range(99999) recursive %}{{ loop(range(99999)) }}{% endfor %}",
+        "{% macro f(x) %}{{ g(x) }}{% endmacro %}{% macro g(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+        "{% macro f(x) %}{% call g(x) %}{{ f(x) }}{% endcall %}{% endmacro %}{% macro g(x) %}{{ caller() }}{% endmacro %}{{ f(1) }}",
+        "{% set ns = namespace(f=1) %}{% macro f() %}{{ ns.f() }}{% endmacro %}{% set ns.f = f %}{{ f() }}",
+        "{% for i in range(10 ** 12) %}{% endfor %}",
+        "{{ 10 ** 10 ** 10 }}",
+        "{% for i in range(99999) %}{{ messages | tojson }}{{ range(9999) | join }}{% endfor %}",
+        "{{ messages[0].content.replace('', 'x' * 1000000).replace('', 'x' * 1000000) }}",
+        "{{ messages[0].content.replace('l', 'x' * 3000000).split('x') | length }}{{ 1 / 0 }}",
+        "{% for i in range(99999) %}{{ ('x' * 30000).join(range(99999)) | length }}{% endfor %}",
+        "{{ ('x' * 1000000).join('y' * 1000000) }}",
+        "{{ '{:>99999999999}'.format(1) }}",
+        "{{ 'x'.ljust(99999999999) }}",
+        "{{ ('x' * 30000000).split('x') | length }}{{ range(99999) | map('upper') | list }}{{ 1 / 0 }}",
     ];
     for source in sources {
         assert!(render(source).is_err(), "{source}");
@@ -75,6 +88,56 @@ fn what_is_no_template_is_refused_with_a_line() {
     let deep = "{% if true %}".repeat(50_000);
     assert!(render(&deep).is_err());
     assert!(matches!(render(&" ".repeat((1 << 20) + 1)), Err(TemplateError::TooLong(_))));
+}
+
+#[test]
+fn a_template_of_ten_megabytes_is_refused_wherever_it_comes_from() {
+    let huge = "{% if true %}x{% endif %}".repeat((10 << 20) / 25);
+    assert!(huge.len() > 10_000_000);
+    assert!(matches!(render(&huge), Err(TemplateError::TooLong(bytes)) if bytes == huge.len()));
+    let folder = tempfile::tempdir().expect("folder");
+    fs::write(folder.path().join("chat_template.jinja"), &huge).expect("write");
+    assert!(matches!(ChatTemplate::load(&folder.path().into()), Err(TemplateError::TooLong(_))));
+    fs::remove_file(folder.path().join("chat_template.jinja")).expect("removed");
+    let config = serde_json::json!({ "chat_template": huge }).to_string();
+    fs::write(folder.path().join("tokenizer_config.json"), config).expect("write");
+    assert!(matches!(ChatTemplate::load(&folder.path().into()), Err(TemplateError::TooLong(_))));
+}
+
+#[test]
+fn chains_that_would_overflow_the_stack_are_refused_with_a_line() {
+    let chains = [
+        format!("{{{{ {}1 }}}}", "1 + ".repeat(200_000)),
+        format!("{{{{ x{} }}}}", "|upper".repeat(150_000)),
+        format!("{{{{ x{} }}}}", ".a".repeat(400_000)),
+        format!("{{{{ {}x", "not ".repeat(200_000)),
+        format!("{{{{ {}1{} }}}}", "[".repeat(200_000), "]".repeat(200_000)),
+        format!("{{% if x %}}{}{{% endif %}}", "{% elif x %}".repeat(80_000)),
+        format!("{{% set x = 1{} %}}", " if x else 1".repeat(80_000)),
+    ];
+    for chain in &chains {
+        let error = render(&format!("a\n{chain}")).expect_err("too deep");
+        assert!(matches!(error, TemplateError::Syntax { line: 2, .. }), "{error}");
+    }
+    // As deep as is allowed, on a thread with the stack of a worker.
+    let deep = [
+        format!("{{{{ 1{} }}}}", " + 1".repeat(998)),
+        format!("{{{{ 'x'{} }}}}", "|upper".repeat(998)),
+        format!("{{{{ messages{} }}}}", "[0]".repeat(998)),
+        format!("{{{{ {}x }}}}", "not ".repeat(998)),
+        format!("{{{{ 1{} }}}}", " if 0 else 1".repeat(499)),
+        format!("{{% if x %}}{}{{% endif %}}", "{% elif x %}".repeat(999)),
+    ];
+    std::thread::Builder::new()
+        .stack_size(2 << 20)
+        .spawn(move || deep.iter().for_each(|source| drop(render(source))))
+        .expect("a thread")
+        .join()
+        .expect("no panic");
+    // What is long and flat only takes its time.
+    for part in ["{{ x }}", "{% if a %}b{% endif %}", "{% set a = 1 %}"] {
+        let _ = render(&part.repeat((1 << 20) / part.len()));
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The model room from outside: golden numbers of the reference implementations, and the laws every model obeys.
 
+#[path = "model_config_hostile.rs"]
+mod config_hostile;
 #[path = "model_fixtures.rs"]
 pub mod fixtures;
 #[path = "model_golden.rs"]
@@ -12,5 +14,7 @@ mod laws;
 mod peft;
 #[path = "model_quantised.rs"]
 mod quantised;
+#[path = "model_sentences.rs"]
+mod sentences;
 #[path = "model_training.rs"]
 mod training;

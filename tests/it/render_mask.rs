@@ -83,6 +83,48 @@ fn a_mode_that_loses_a_field_is_refused_by_name() {
     assert!(error.to_string().contains("no stop token"), "{error}");
 }
 
+/// Our own template with one thing after the other lost.
+#[test]
+fn each_field_that_native_mode_loses_is_named() {
+    let (tool, arguments) = ("tool | tojson ~", "(call.function.arguments | tojson)");
+    let end = "{%- endfor -%}\n        {{- end ~ '\\n' -}}\n    {%- elif message.role in";
+    // A turn ends in the middle of the stop token, whose rest begins the next one.
+    let straddling = "{%- endfor -%}\n        {{- '<|im_' -}}{%- if loop.index == 8 or not loop.last -%}{{- 'end|>\\n' -}}{%- endif -%}\n    {%- elif message.role in";
+    let cases = [
+        ("(call.function.name | tojson)", "'\"x\"'", "the tool name in the loss mask"),
+        (
+            tool,
+            "tool.function.description ~ (tool.function.parameters | tojson) ~",
+            "the name of a tool that is not called",
+        ),
+        (tool, "(tool.function.name ~ tool.function.description) ~", "the tool parameter"),
+        (tool, "(tool.function.name ~ (tool.function.parameters | tojson)) ~", "the tool description"),
+        (arguments, "(call.function.arguments.values() | list | tojson)", "the argument name in the loss mask"),
+        (arguments, "(call.function.arguments.keys() | list | tojson)", "the argument value"),
+        ("message.content ~ '\\n</tool_response>'", "'\\n</tool_response>'", "the observation"),
+        ("(message.content or '')", "''", "the answer"),
+        (end, straddling, "the stop token in the loss mask"),
+    ];
+    let folder = tokenizer_folder(CHATML);
+    for (field, instead, lost) in cases {
+        let template = CHATML.replace(field, instead);
+        assert_ne!(template, CHATML, "{field}");
+        let options = RenderOptions { tool_mode: ToolMode::Native, ..RenderOptions::default() };
+        let error = Renderer::load(&folder.path().into(), Some(&template), options).expect_err(lost);
+        let expected = format!("native mode loses or breaks {lost};");
+        assert!(error.to_string().contains(&expected), "{error}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn what_was_avoided_is_told_with_its_reason() {
+    let avoided = |template: &str| renderer(template, RenderOptions::default()).avoided().to_vec();
+    assert_eq!(avoided(CHATML), [""; 0]);
+    let found = avoided(TOOLLESS);
+    assert_eq!(found[0], "native mode loses or breaks the tool name");
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
 #[test]
 fn a_template_without_system_role_gets_its_text_in_the_user_turn() {
     let strict = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}\

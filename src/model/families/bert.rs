@@ -48,7 +48,10 @@ impl BertConfig {
         let text = std::fs::read(&path).map_err(ModelError::read(&path))?;
         let json: Map<String, Value> =
             serde_json::from_slice(&text).map_err(|source| ModelError::Json { path: path.clone(), source })?;
-        let mut fields = Fields::new(json);
+        Self::from_fields(Fields::new(json)).map_err(ModelError::at(&path))
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, ModelError> {
         let model_type = fields.text("model_type")?.unwrap_or_default();
         if model_type != "bert" {
             let expected = "`bert`, an encoder of sentences".to_owned();
@@ -85,6 +88,9 @@ impl BertConfig {
         if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             let expected = format!("a divisor of hidden_size `{}`", config.hidden_size);
             return Err(ModelError::field("num_attention_heads", config.num_attention_heads, expected));
+        }
+        if !(config.layer_norm_eps >= 0.0 && config.layer_norm_eps < 1.0) {
+            return Err(ModelError::field("layer_norm_eps", config.layer_norm_eps, "a number from 0 to 1"));
         }
         Ok(config)
     }

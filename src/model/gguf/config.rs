@@ -111,6 +111,13 @@ fn read_keys(
     Ok(())
 }
 
+/// A size of the architecture by its name in `config.json`, from a file whose other values need not be supported.
+pub(super) fn size(metadata: &Metadata, field: &str) -> Option<u64> {
+    let architecture = metadata.text("general.architecture").ok().flatten()?;
+    let (key, _) = FIELDS.iter().find(|(_, known)| *known == field)?;
+    number(metadata, &format!("{architecture}.{key}")).ok()?.as_u64()
+}
+
 fn number(metadata: &Metadata, key: &str) -> Result<Json, ModelError> {
     match metadata.get(key) {
         Some(Value::Integer(number)) => Ok(json!(number)),

@@ -27,6 +27,7 @@ use super::error::ModelError;
 use super::weights::{WeightFiles, map};
 use crate::tokenizer_spec::TokenizerSpec;
 use reader::Header;
+pub(crate) use reader::Outline;
 
 /// An opened GGUF file.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Gguf {
     /// # Errors
     /// The architecture, or a value that changes the numbers, is not supported.
     pub(crate) fn config(&self) -> Result<ModelConfig, ModelError> {
-        config::config(&self.header, &self.map)
+        config::config(&self.header, &self.map).map_err(ModelError::at(&self.path))
     }
 
     /// The tokenizer and chat template.
@@ -60,7 +61,7 @@ impl Gguf {
     /// # Errors
     /// A part is missing or contradicts another.
     pub(crate) fn tokenizer(&self) -> Result<TokenizerSpec, ModelError> {
-        tokenizer::tokenizer(&self.header.metadata)
+        tokenizer::tokenizer(&self.header.metadata).map_err(ModelError::at(&self.path))
     }
 
     /// The weights under their names in transformers.
@@ -68,9 +69,14 @@ impl Gguf {
     /// # Errors
     /// A tensor has a name that is not known.
     pub(crate) fn into_weights(self, config: &ModelConfig) -> Result<WeightFiles, ModelError> {
-        let tensors = tensors::entries(&self.header, config, &self.path)?;
+        let tensors = tensors::entries(&self.header, config, &self.path).map_err(ModelError::at(&self.path))?;
         Ok(WeightFiles::from_map(&self.path, self.map, tensors))
     }
+}
+
+/// See [`config::size`].
+pub(crate) fn size(metadata: &metadata::Metadata, field: &str) -> Option<u64> {
+    config::size(metadata, field)
 }
 
 /// The GGUF file that a path means: the file itself, or the only one of a folder without `config.json`.

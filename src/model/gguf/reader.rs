@@ -37,6 +37,41 @@ pub(crate) struct TensorInfo {
     pub(crate) end: usize,
 }
 
+/// The header before it is known whether every tensor of it can be read.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    /// Key to value.
+    pub(crate) metadata: Metadata,
+    infos: Vec<RawInfo>,
+    data: u64,
+    alignment: u64,
+}
+
+impl Outline {
+    /// Reads what the header says; tensors may be of types that are not known, or lie outside of the file.
+    ///
+    /// # Errors
+    /// As [`Header::parse`].
+    pub(crate) fn parse(file: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let mut cursor = Cursor { file, at: 0 };
+        outline(&mut cursor).map_err(|fault| malformed(path, &fault, cursor.at))
+    }
+
+    /// Shape and code of the type of each tensor.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&[u64], u32)> {
+        self.infos.iter().map(|(_, shape, code, _)| (shape.as_slice(), *code))
+    }
+
+    /// Whether there is a tensor with a name.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.infos.iter().any(|(found, ..)| found == name)
+    }
+}
+
+fn malformed(path: &Path, fault: &str, at: usize) -> ModelError {
+    ModelError::MalformedWeights { path: path.to_path_buf(), reason: format!("{fault}, at byte {at}") }
+}
+
 impl Header {
     /// Reads the header of a mapped file; `path` is for messages.
     ///
@@ -44,14 +79,16 @@ impl Header {
     /// [`ModelError::MalformedWeights`] with the byte at which the file stops making sense.
     pub(crate) fn parse(file: &[u8], path: &Path) -> Result<Self, ModelError> {
         let mut cursor = Cursor { file, at: 0 };
-        header(&mut cursor).map_err(|fault| {
-            let reason = format!("{fault}, at byte {}", cursor.at);
-            ModelError::MalformedWeights { path: path.to_path_buf(), reason }
-        })
+        header(&mut cursor).map_err(|fault| malformed(path, &fault, cursor.at))
     }
 }
 
 fn header(cursor: &mut Cursor) -> Result<Header, String> {
+    let Outline { metadata, infos, data, alignment } = outline(cursor)?;
+    Ok(Header { tensors: place(infos, data, alignment, cursor.file.len())?, metadata })
+}
+
+fn outline(cursor: &mut Cursor) -> Result<Outline, String> {
     if cursor.take(4)? != b"GGUF" {
         return Err("it does not begin with `GGUF`".into());
     }
@@ -83,7 +120,7 @@ fn header(cursor: &mut Cursor) -> Result<Header, String> {
         Some(other) => return Err(format!("general.alignment is `{other:?}`; expected a power of two")),
     };
     let data = (cursor.at as u64).checked_next_multiple_of(alignment).ok_or("general.alignment is too large")?;
-    Ok(Header { tensors: place(infos, data, alignment, cursor.file.len())?, metadata })
+    Ok(Outline { metadata, infos, data, alignment })
 }
 
 /// A tensor as the file describes it: name, dimensions, type, offset into the data.

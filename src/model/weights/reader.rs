@@ -129,8 +129,19 @@ pub(crate) struct WeightFiles {
     path: PathBuf,
     files: Vec<Mmap>,
     tensors: BTreeMap<String, Entry>,
-    /// Tensors of number formats that no model needs, such as the position ids of BERT: name, format and shape.
-    unreadable: BTreeMap<String, (String, Vec<usize>)>,
+    /// Tensors of number formats that no model needs, such as the position ids of BERT, by name.
+    unreadable: BTreeMap<String, Unreadable>,
+}
+
+/// A tensor of a number format that no model needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Unreadable {
+    /// Its number format, as the file spells it.
+    pub(crate) format: String,
+    /// Its shape.
+    pub(crate) shape: Vec<usize>,
+    /// How many bytes it has.
+    pub(crate) size_bytes: usize,
 }
 
 /// Where a tensor lies and how it is stored.
@@ -222,7 +233,9 @@ impl WeightFiles {
         let data_start = size_of::<u64>() + header_bytes;
         for (name, info) in metadata.tensors() {
             let Some(format) = FloatFormat::from_safetensors(info.dtype) else {
-                self.unreadable.insert(name.clone(), (info.dtype.to_string(), info.shape.clone()));
+                let (format, shape) = (info.dtype.to_string(), info.shape.clone());
+                let size_bytes = info.data_offsets.1 - info.data_offsets.0;
+                self.unreadable.insert(name.clone(), Unreadable { format, shape, size_bytes });
                 continue;
             };
             let (start, end) = (data_start + info.data_offsets.0, data_start + info.data_offsets.1);
@@ -245,6 +258,11 @@ impl WeightFiles {
     /// Every tensor, by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = WeightView<'_>> {
         self.tensors.iter().map(|(name, entry)| self.view(name, entry))
+    }
+
+    /// Every tensor of a number format that can't be read.
+    pub(crate) fn unreadable_ones(&self) -> impl Iterator<Item = &Unreadable> {
+        self.unreadable.values()
     }
 
     /// The tensor called `name`.
@@ -290,8 +308,8 @@ impl WeightFiles {
 
     /// Why a tensor can't be read, if it is there.
     fn unreadable(&self, name: &str) -> Option<ModelError> {
-        let (found, shape) = self.unreadable.get(name)?;
-        Some(ModelError::TensorDtype { tensor: name.to_owned(), shape: shape.clone(), found: found.clone() })
+        let Unreadable { format, shape, .. } = self.unreadable.get(name)?;
+        Some(ModelError::TensorDtype { tensor: name.to_owned(), shape: shape.clone(), found: format.clone() })
     }
 
     /// Checks that every tensor that is not `ignored` is stored in a number format that can be read.

@@ -5,12 +5,13 @@ use crate::diagnostic::nearest;
 use crate::source::Hub;
 
 /// Files besides the weights, small ones; fetched before them.
-const SMALL: [&str; 15] = [
+const SMALL: [&str; 16] = [
     "1_Pooling/config.json",
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
     "config.json",
+    "config_sentence_transformers.json",
     "generation_config.json",
     "merges.txt",
     "model.safetensors.index.json",

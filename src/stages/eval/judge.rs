@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::sentence_encoder::SentenceEncoder;
 use crate::diagnostic::Diagnostic;
-use crate::model::Encoder;
 use crate::stage::StageError;
 use crate::text::metrics::{self, Metric, Normalisation, Semantic, best_score};
-use crate::text::tokenize::Tokenizer;
 
 /// Everything that scores answers.
 pub(super) struct Judge {
@@ -20,12 +19,6 @@ pub(super) struct Judge {
 enum Scorer {
     Text(&'static dyn Metric),
     Semantic(Semantic),
-}
-
-/// An encoder with its tokenizer.
-struct SentenceEncoder {
-    encoder: Encoder,
-    tokenizer: Tokenizer,
 }
 
 /// Texts with their embeddings.
@@ -99,23 +92,6 @@ impl Judge {
         texts.dedup();
         let embeddings = encoder.embed(&texts)?;
         Ok(texts.into_iter().zip(embeddings).collect())
-    }
-}
-
-impl SentenceEncoder {
-    fn load(folder: &Path) -> Result<Self, StageError> {
-        let encoder = Encoder::load(folder).map_err(StageError::failed)?;
-        Ok(Self { encoder, tokenizer: Tokenizer::load(&folder.into()).map_err(StageError::failed)? })
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, StageError> {
-        /// Texts that are encoded at once.
-        const BATCH: usize = 64;
-        let ids = |text: &&str| self.tokenizer.encode_cut(text, self.encoder.max_tokens()).map_err(StageError::failed);
-        let ids = texts.iter().map(ids).collect::<Result<Vec<_>, _>>()?;
-        let embed = |batch| self.encoder.embed(batch).map_err(StageError::failed);
-        let batches = ids.chunks(BATCH).map(embed).collect::<Result<Vec<_>, _>>()?;
-        Ok(batches.into_iter().flatten().collect())
     }
 }
 

@@ -6,9 +6,9 @@
 mod judge;
 mod question;
 mod scoring;
+mod sentence_encoder;
 mod settings;
 
-use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
@@ -16,11 +16,14 @@ use serde_json::json;
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
 use crate::diagnostic::Diagnostic;
 use crate::model::{self, CausalLm, GenerateOptions, GenerateProgress, Generation, ModelError, Precision};
-use crate::stage::{ConfigIssue, Numerics, Outcome, Progress, StageContext, StageError, StageKind};
+use crate::stage::{
+    ConfigIssue, LocalInputs, Numerics, Outcome, Preflight, Progress, StageContext, StageError, StageKind,
+};
 use crate::text::eval_report::{EvalReport, StopReason};
 use crate::text::eval_rows::{EvalRow, read_eval_rows};
-use crate::text::prompts::{LoadError, RenderError, RenderOptions, Renderer};
+use crate::text::prompts::{LoadError, RenderError, Renderer};
 
+use super::renderer_of::{self, read_template};
 use super::tokenizer_of::tokenizer_of;
 use judge::Judge;
 use scoring::Answer;
@@ -33,7 +36,7 @@ impl StageKind for Eval {
     type Config = EvalSettings;
     const NAME: &'static str = "eval";
     const ABOUT: &'static str = "Lets a model answer the rows of a data set, greedily, and scores the answers.";
-    const EPOCH: u32 = 1;
+    const EPOCH: u32 = 2;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
             name: "model",
@@ -94,6 +97,10 @@ impl StageKind for Eval {
         settings::check(config)
     }
 
+    fn preflight(config: &EvalSettings, inputs: &LocalInputs<'_>) -> Preflight {
+        renderer_of::preflight(inputs, config.rendering())
+    }
+
     fn run(config: &EvalSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let data = context.input("data");
         let mut rows = read_eval_rows(&data.path, &data.label).map_err(StageError::Data)?;
@@ -118,24 +125,18 @@ impl StageKind for Eval {
 
 fn load_renderer(config: &EvalSettings, context: &StageContext<'_>) -> Result<Renderer, StageError> {
     let template = match context.optional_input("template") {
-        Some(input) => Some(read_text(&input.path)?),
+        Some(input) => Some(read_template(&input.path)?),
         None => None,
     };
-    let options =
-        RenderOptions { tool_mode: config.tool_mode, template: config.template(), ..RenderOptions::default() };
-    Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), options).map_err(|error| {
-        match error {
+    Renderer::load(&tokenizer_of(&context.input("model").path)?, template.as_deref(), config.rendering()).map_err(
+        |error| match error {
             LoadError::Unusable(_) => {
                 let diagnostic = Diagnostic::error("eval::template", error.to_string());
                 StageError::Data(vec![diagnostic.help("wire a chat template that shows everything into `template`")])
             }
             other => StageError::failed(other),
-        }
-    })
-}
-
-fn read_text(path: &Path) -> Result<String, StageError> {
-    std::fs::read_to_string(path).map_err(|error| StageError::io(path, &error))
+        },
+    )
 }
 
 fn prompts(

@@ -9,7 +9,7 @@ use crate::stages::precision::{Loading, QuantType};
 use crate::text::chat_template::{Clock, TemplateOptions};
 use crate::text::eval_report::ContextAs;
 use crate::text::metrics::{self, Normalisation};
-use crate::text::prompts::ToolMode;
+use crate::text::prompts::{RenderOptions, ToolMode};
 
 /// Settings of `eval`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,10 +84,11 @@ impl EvalSettings {
         }
     }
 
-    /// What the chat template sees besides the conversation.
-    pub(super) fn template(&self) -> TemplateOptions {
+    /// How conversations are put into prompts.
+    pub(super) fn rendering(&self) -> RenderOptions {
         let clock = self.now.parse().unwrap_or_default();
-        TemplateOptions { clock, arguments: self.template_arguments.clone() }
+        let template = TemplateOptions { clock, arguments: self.template_arguments.clone() };
+        RenderOptions { tool_mode: self.tool_mode, template, ..RenderOptions::default() }
     }
 }
 

@@ -12,6 +12,7 @@ use super::generator::{self, Generator};
 use super::json_dumps::{JsonStyle, json_dumps};
 use super::kept;
 use super::markup;
+use super::methods;
 use super::python::str_of;
 use super::rewrite;
 
@@ -26,7 +27,7 @@ pub(super) fn environment(clock: Clock) -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, state, value| {
         if value.kind() == ValueKind::String {
             out.write_str(value.as_str().unwrap_or_default()).map_err(Error::from)

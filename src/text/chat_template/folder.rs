@@ -52,6 +52,11 @@ impl SpecialTokens {
         self.0.get(role).map(String::as_str)
     }
 
+    /// Every role that has a token, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(role, token)| (role.as_str(), token.as_str()))
+    }
+
     pub(super) fn variables(&self) -> BTreeMap<String, Value> {
         self.0.iter().map(|(role, token)| (role.clone(), Value::from(token.as_str()))).collect()
     }

@@ -5,12 +5,14 @@
 //! date it may print is pinned in [`TemplateOptions`].
 
 mod clock;
+mod depth;
 mod dialect;
 mod folder;
 mod generator;
 mod json_dumps;
 mod kept;
 mod markup;
+mod methods;
 mod python;
 mod rewrite;
 
@@ -122,6 +124,11 @@ impl ChatTemplate {
     ) -> Result<Self, TemplateError> {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(TemplateError::TooLong(source.len()));
+        }
+        if let Some(line) = depth::too_deep(source) {
+            let message =
+                "it nests deeper than is allowed: too many operators in one tag, or too many `elif`".to_owned();
+            return Err(TemplateError::Syntax { line, message });
         }
         let mut environment = dialect::environment(options.clock);
         environment

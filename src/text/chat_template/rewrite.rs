@@ -52,13 +52,13 @@ pub(super) fn rewrite(source: &str) -> String {
     out
 }
 
-fn next_opening(text: &str) -> Option<(&str, &str)> {
+pub(super) fn next_opening(text: &str) -> Option<(&str, &str)> {
     let at = text.as_bytes().windows(2).position(|pair| matches!(pair, b"{%" | b"{{" | b"{#"))?;
     Some(text.split_at(at))
 }
 
 /// The end of a tag, not fooled by its delimiter inside a string.
-fn closing(tag: &str, delimiter: &str) -> Option<usize> {
+pub(super) fn closing(tag: &str, delimiter: &str) -> Option<usize> {
     let mut quoting = Quoting::default();
     let mut depth = 0usize;
     for (at, letter) in tag.char_indices().skip(2) {
@@ -168,7 +168,7 @@ pub(super) fn top_level(text: &str) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-fn keyword(tag: &str) -> &str {
+pub(super) fn keyword(tag: &str) -> &str {
     let inner = tag[2..].trim_start_matches(['-', '+']).trim_start();
     inner.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next().unwrap_or_default()
 }
@@ -198,20 +198,20 @@ fn looped(tag: &str) -> Option<(usize, usize)> {
 }
 
 /// Where the tag that ends a raw block begins.
-fn raw_end(text: &str) -> usize {
+pub(super) fn raw_end(text: &str) -> usize {
     let ends = text.match_indices("{%").map(|(at, _)| at);
     ends.into_iter().find(|at| keyword(&text[*at..]) == "endraw").unwrap_or(text.len())
 }
 
 /// Whether a letter belongs to a string literal.
 #[derive(Default)]
-struct Quoting {
+pub(super) struct Quoting {
     quote: Option<char>,
     escaped: bool,
 }
 
 impl Quoting {
-    fn inside(&mut self, letter: char) -> bool {
+    pub(super) fn inside(&mut self, letter: char) -> bool {
         match self.quote {
             None if letter == '"' || letter == '\'' => self.quote = Some(letter),
             None => return false,

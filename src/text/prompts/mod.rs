@@ -122,6 +122,8 @@ struct Chat {
     guard: Guard,
     style: Style,
     stops: BTreeSet<u32>,
+    /// What the styles that would have been taken before this one lose.
+    avoided: Vec<String>,
     thoughts: Thoughts,
 }
 
@@ -226,6 +228,12 @@ impl Renderer {
     pub fn style(&self) -> Option<Style> {
         self.chat.as_ref().map(|chat| chat.style)
     }
+
+    /// Why conversations are not put otherwise: each style that comes before the one in use, with what it loses.
+    #[must_use]
+    pub fn avoided(&self) -> &[String] {
+        self.chat.as_ref().map_or(&[], |chat| &chat.avoided)
+    }
 }
 
 /// A conversation as the template takes it.
@@ -258,6 +266,7 @@ impl Chat {
             guard: Guard::new(tokenizer, &control_texts),
             style: Style { inline: false, merged_system: false },
             stops: BTreeSet::new(),
+            avoided: Vec::new(),
             thoughts: options.thoughts,
         };
         probe::probe(&mut chat, tokenizer, options)?;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Chat, RenderError, RenderOptions, Style, Thoughts, ToolMode};
 use crate::text::record::{Call, Conversation, Step, ToolSpec, Turn};
@@ -18,25 +18,44 @@ use crate::text::tokenize::Tokenizer;
 #[error("the chat template can't show a conversation with tools: {}", .0.join("; "))]
 pub struct Unusable(pub Vec<String>);
 
-/// The words of the probe and the fields they stand in.
-const WORDS: [(&str, &str); 14] = [
-    ("system text", "qzsystem"),
-    ("tool name", "qztool"),
-    ("tool description", "qzdescription"),
-    ("tool parameter", "qzoptional"),
-    ("argument name", "qzkey"),
-    ("user text", "qzuserone"),
-    ("user text of a later turn", "qzusertwo"),
-    ("argument value", "qzvalueone"),
-    ("argument value of a later turn", "qzvaluetwo"),
-    ("observation", "qzobservationone"),
-    ("observation of a later turn", "qzobservationtwo"),
-    ("answer", "qzanswerone"),
-    ("answer of a later turn", "qzanswertwo"),
-    ("thought", "qzthought"),
+/// A field of the made-up conversation.
+struct Field {
+    name: &'static str,
+    word: &'static str,
+    /// Whether the assistant says it, so that it has to be in the loss mask too.
+    spoken: bool,
+}
+
+const fn heard(name: &'static str, word: &'static str) -> Field {
+    Field { name, word, spoken: false }
+}
+
+const fn spoken(name: &'static str, word: &'static str) -> Field {
+    Field { name, word, spoken: true }
+}
+
+/// The fields and their words. The name of the tool that is called is the assistant's as well as the system's, so another
+/// tool, which nobody calls, shows whether the list of tools has names. Of a schema the names of parameters count: templates
+/// that leave out a parameter's description, such as the embedded model's, are in use.
+const FIELDS: [Field; 15] = [
+    heard("system text", "qzsystem"),
+    spoken("tool name", "qztool"),
+    heard("name of a tool that is not called", "qzspare"),
+    heard("tool description", "qzdescription"),
+    heard("tool parameter", "qzoptional"),
+    spoken("argument name", "qzkey"),
+    heard("user text", "qzuserone"),
+    heard("user text of a later turn", "qzusertwo"),
+    spoken("argument value", "qzvalueone"),
+    spoken("argument value of a later turn", "qzvaluetwo"),
+    heard("observation", "qzobservationone"),
+    heard("observation of a later turn", "qzobservationtwo"),
+    spoken("answer", "qzanswerone"),
+    spoken("answer of a later turn", "qzanswertwo"),
+    spoken("thought", "qzthought"),
 ];
 
-/// Chooses the style that loses nothing, and learns the stop tokens.
+/// Chooses the style that loses nothing, and learns the stop tokens and what the styles before it lose.
 ///
 /// # Errors
 /// [`Unusable`], with the field each style loses.
@@ -48,6 +67,7 @@ pub(super) fn probe(chat: &mut Chat, tokenizer: &Tokenizer, options: &RenderOpti
         match attempt(chat, tokenizer, options.thoughts) {
             Ok(stops) => {
                 chat.stops = stops;
+                chat.avoided = problems;
                 return Ok(());
             }
             Err(problem) => problems.push(format!("{style} loses or breaks {problem}")),
@@ -71,10 +91,9 @@ fn attempt(chat: &Chat, tokenizer: &Tokenizer, thoughts: Thoughts) -> Result<BTr
     let named = |error: RenderError| format!("the conversation ({error})");
     let conversation = conversation(thoughts);
     let text = chat.text(&conversation).map_err(named)?;
-    let shown = |word: &str| text.contains(word);
-    let expected = WORDS.iter().filter(|(field, _)| *field != "thought" || thoughts == Thoughts::Train);
-    if let Some((field, _)) = expected.clone().find(|(_, word)| !shown(word)) {
-        return Err(format!("the {field}"));
+    let expected = || FIELDS.iter().filter(|field| field.name != "thought" || thoughts == Thoughts::Train);
+    if let Some(field) = expected().find(|field| !text.contains(field.word)) {
+        return Err(format!("the {}", field.name));
     }
     let (row, mask) = chat.row(tokenizer, &conversation).map_err(|error| match error {
         RenderError::Mask(error) => format!("the loss mask ({error})"),
@@ -82,13 +101,16 @@ fn attempt(chat: &Chat, tokenizer: &Tokenizer, thoughts: Thoughts) -> Result<BTr
     })?;
     let trained: Vec<u32> =
         row.input_ids.iter().zip(&row.loss_mask).filter(|pair| *pair.1).map(|pair| *pair.0).collect();
-    let trained = tokenizer.decode(&trained, false).map_err(|error| error.to_string())?;
-    let spoken =
-        expected.filter(|(field, _)| ["argument", "answer", "thought"].iter().any(|part| field.starts_with(part)));
-    match spoken.into_iter().find(|(_, word)| !trained.contains(word)) {
-        Some((field, _)) => Err(format!("the {field} in the loss mask")),
-        None => Ok(mask.stops.into_iter().collect()),
+    let words = tokenizer.decode(&trained, false).map_err(|error| error.to_string())?;
+    if let Some(field) = expected().find(|field| field.spoken && !words.contains(field.word)) {
+        return Err(format!("the {} in the loss mask", field.name));
     }
+    // Each turn has its stop token; one that straddles the turn's end is not trained.
+    let stops: BTreeSet<u32> = mask.stops.iter().copied().collect();
+    if trained.iter().filter(|id| stops.contains(id)).count() < mask.stops.len() {
+        return Err("the stop token in the loss mask".to_owned());
+    }
+    Ok(stops)
 }
 
 fn conversation(thoughts: Thoughts) -> Conversation {
@@ -97,6 +119,12 @@ fn conversation(thoughts: Thoughts) -> Conversation {
         "properties": {"qzkey": {"type": "string"}, "qzoptional": {"type": "string"}},
         "required": ["qzkey"],
     });
+    let tool = |name: &str, description: &str, parameters: &Value| ToolSpec {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        parameters: parameters.clone(),
+    };
+    let nothing = json!({"type": "object", "properties": {}});
     let turn = |user: &str, value: &str, observation: &str, answer: &str| {
         let call = Call {
             name: "qztool".to_owned(),
@@ -109,7 +137,7 @@ fn conversation(thoughts: Thoughts) -> Conversation {
     };
     Conversation {
         system: Some("qzsystem".to_owned()),
-        tools: vec![ToolSpec { name: "qztool".to_owned(), description: "qzdescription".to_owned(), parameters }],
+        tools: vec![tool("qztool", "qzdescription", &parameters), tool("qzspare", "unused", &nothing)],
         turns: vec![
             turn("qzuserone", "qzvalueone", "qzobservationone", "qzanswerone"),
             turn("qzusertwo", "qzvaluetwo", "qzobservationtwo", "qzanswertwo"),
