@@ -39,7 +39,7 @@ pub(super) fn rewritten(tag: &str) -> Option<String> {
         start = border + 1;
     }
     let is_safe = |part: &&str| part.rsplit_once('|').is_some_and(|(_, filter)| filter.trim() == "safe");
-    if !parts.iter().any(|part| is_safe(&part)) || parts.iter().any(|part| part.is_empty()) {
+    if !parts.iter().any(is_safe) || parts.iter().any(|part| part.is_empty()) {
         return None;
     }
     Some(format!("{} [{}] | {SUM} {}", &tag[..open], parts.join(", "), &tag[close..]))
