@@ -6,6 +6,8 @@
 //! alternate, and the best of each side counts.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench reports to whoever runs it")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -143,15 +145,7 @@ fn measure(path: &Path, side: &str) -> Result<Value, Box<dyn Error>> {
         "prefill_tokens_per_s": prompt.len() as f64 / first,
         "decode_tokens_per_s": NEW_TOKENS as f64 / (all - first),
         "batch8_tokens_per_s": 8.0 * NEW_TOKENS as f64 / (all_of_eight - first_of_eight),
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": support::peak_rss_bytes() / f64::from(1 << 20),
         "after_first_s": after.elapsed().as_secs_f64(),
     }))
-}
-
-/// `VmHWM` of this process; 0 where the system has no such file.
-fn peak_rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
-    kilobytes.unwrap_or(0.0) / 1024.0
 }

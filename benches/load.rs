@@ -5,6 +5,8 @@
 //! Every figure is of a process of its own; the file is in the page cache.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench reports to whoever runs it")]
 
+mod support;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
@@ -86,14 +88,6 @@ fn child(folder: &Path, side: &str) -> Result<(), Box<dyn Error>> {
     let mut model = CausalLm::load_as(folder, None, precision, DeviceSpec::default())?;
     let seconds = began.elapsed().as_secs_f64();
     let mb = |bytes: f64| bytes / f64::from(1 << 20);
-    println!("{seconds} {} {}", mb(peak_rss_bytes()), mb(model.matrix_bytes() as f64));
+    println!("{seconds} {} {}", mb(support::peak_rss_bytes()), mb(model.matrix_bytes() as f64));
     Ok(())
-}
-
-/// `VmHWM` of this process; 0 where the system has no such file.
-fn peak_rss_bytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
-    kilobytes.unwrap_or(0.0) * 1024.0
 }

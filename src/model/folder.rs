@@ -53,10 +53,15 @@ pub(crate) fn open(path: &Path) -> Result<(ModelConfig, WeightFiles), ModelError
 /// One is missing, has another shape, is stored in a way that can't be read, or belongs to nothing.
 pub(crate) fn check(config: &ModelConfig, files: &WeightFiles) -> Result<(), ModelError> {
     let device = backend::open(DeviceSpec::default())?;
+    build(config, files, FileSource::checking(files, &device)).map(|_| ())
+}
+
+/// The model of a configuration, with nothing missing and nothing left over.
+fn build(config: &ModelConfig, files: &WeightFiles, mut source: FileSource) -> Result<Decoder, ModelError> {
     files.refuse_unreadable(|name| is_redundant(config, name))?;
-    let mut source = FileSource::checking(files, &device);
-    Decoder::new(config, &mut source)?;
-    source.finish(|name| is_redundant(config, name))
+    let model = Decoder::new(config, &mut source)?;
+    source.finish(|name| is_redundant(config, name))?;
+    Ok(model)
 }
 
 /// Loads a model folder or GGUF file onto `device`, with matrices held as `precision` says.
@@ -65,14 +70,11 @@ pub(crate) fn check(config: &ModelConfig, files: &WeightFiles) -> Result<(), Mod
 /// The configuration is not supported, or the weights do not fit it.
 pub(crate) fn load(path: &Path, precision: Precision, device: &Device) -> Result<Decoder, ModelError> {
     let (config, files) = open(path)?;
-    files.refuse_unreadable(|name| is_redundant(&config, name)).map_err(ModelError::at(path))?;
     refuse_other_head(&config, &files).map_err(ModelError::at(path))?;
     // Without kernels that read packed weights, to keep them packed would be to widen them again for each product.
     let stays = precision != Precision::AsStored || kernels_exist(device);
-    let mut source = FileSource::new(&files, device, if stays { precision } else { Precision::Full });
-    let model = Decoder::new(&config, &mut source).map_err(ModelError::at(path))?;
-    source.finish(|name| is_redundant(&config, name))?;
-    Ok(model)
+    let source = FileSource::new(&files, device, if stays { precision } else { Precision::Full });
+    build(&config, &files, source).map_err(ModelError::at(path))
 }
 
 /// Refuses a head of its own where the configuration says that the head is the embedding: transformers 5 would use such a
