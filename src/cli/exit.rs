@@ -24,6 +24,8 @@ pub enum Exit {
     StoreCorrupt = 5,
     /// The same key gave other bytes, on the same class of machine.
     Diverged = 6,
+    /// Something would run, where that was the question.
+    Stale = 7,
     /// Interrupted by a signal.
     Interrupted = 130,
 }

@@ -53,8 +53,17 @@ pub fn read(path: &Path, params: &[String]) -> Result<Manifest, Failure> {
     Ok(manifest::read(&path.display().to_string(), &bytes, &overrides(params)?)?)
 }
 
-/// Reads and plans a manifest; all that is wrong with it in one go.
+/// Reads a manifest and plans the stages that were named with all they need; all that is wrong with it in one go.
 pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> Result<Loaded, Failure> {
+    let mut loaded = whole(arguments, session, fetch)?;
+    if !arguments.stages.is_empty() {
+        loaded.plan = loaded.plan.select(&arguments.stages)?;
+    }
+    Ok(loaded)
+}
+
+/// Reads and plans all of a manifest.
+pub fn whole(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> Result<Loaded, Failure> {
     let path = &arguments.manifest;
     let bytes = fs::read(path).map_err(|error| Failure::Usage(unreadable(path, &error)))?;
     let overrides = overrides(&arguments.param)?;
@@ -72,8 +81,7 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
     let fetched = |source: &Source| sources.locate(source);
     let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, digest: &digest };
-    let whole = planner.plan(&manifest)?;
-    let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
+    let plan = planner.plan(&manifest)?;
     let copy = ManifestCopy {
         path: project::shown(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         text: String::from_utf8_lossy(&bytes).into_owned(),

@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod models;
 mod models_show;
+mod part;
 mod plan;
 mod project;
 mod reproduce;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::arguments::ManifestArguments;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::load::{self, Fetch, only_unfetched};
+use crate::cli::load::{self, Fetch, Loaded, only_unfetched};
 use crate::cli::{Failure, Session};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{PreviewedStage, StagePreview, preview};
@@ -23,7 +23,13 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         }
         loaded => loaded?,
     };
-    let previews = preview(&loaded.plan, &loaded.store)?;
+    let previews = preview(&loaded.plan, &loaded.store, &BTreeSet::new())?;
+    show(&loaded, &previews, session)?;
+    Ok(Exit::Ok)
+}
+
+/// Says what would become of each stage, after a look at the inputs of those that would run.
+pub fn show(loaded: &Loaded, previews: &[PreviewedStage], session: &Session) -> Result<(), Failure> {
     let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_)));
     let running: BTreeSet<String> = runs.map(|stage| stage.name.clone()).collect();
     let notes = loaded.preflight(&running)?;
@@ -31,7 +37,7 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         let stages = previews.iter().map(as_json).collect::<Vec<_>>();
         let document = json!({ "version": 1, "name": loaded.plan.name(), "plan": loaded.plan.id(), "stages": stages, "notes": notes });
         say(&document.to_string());
-        return Ok(Exit::Ok);
+        return Ok(());
     }
     let rows: Vec<Vec<String>> = previews.iter().map(row).collect();
     say(&format!("{} · plan {}\n", loaded.plan.name(), loaded.plan.id().short()));
@@ -43,11 +49,11 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         0 => "\nnothing would run".to_owned(),
         runs => format!("\n{runs} of {} would run", units::count(previews.len(), "stage")),
     });
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 /// There is no plan id before every input is known.
-fn unresolved(found: &[Diagnostic], session: &Session) {
+pub fn unresolved(found: &[Diagnostic], session: &Session) {
     if session.console.json {
         let inputs: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
         say(&json!({ "version": 1, "plan": null, "unresolved": inputs }).to_string());

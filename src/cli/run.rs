@@ -8,10 +8,10 @@ use crate::cli::arguments::RunArguments;
 use crate::cli::console::{note, say};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
-use crate::cli::{Failure, Session};
-use crate::diagnostic::nearest;
+use crate::cli::part::Part;
+use crate::cli::{Failure, Session, plan};
 use crate::engine::event::Sink;
-use crate::engine::{RunOptions, RunSummary, unstored};
+use crate::engine::{RunOptions, RunSummary, StagePreview, preview, unstored};
 use crate::plan::Note;
 use crate::report::json_lines::JsonLines;
 use crate::report::terminal::Terminal;
@@ -23,12 +23,12 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let cores = arguments.jobs.unwrap_or(all);
     // Nothing has used the pool yet, so this does not fail; were it to, all cores would be used.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(cores.get()).build_global();
-    let loaded = load::load(&arguments.manifest, session, Fetch::Missing)?;
-    let names: Vec<&str> = loaded.plan.order().iter().map(|id| loaded.plan.stage(*id).name.as_str()).collect();
-    if let Some(unknown) = arguments.force.iter().find(|name| !names.contains(&name.as_str())) {
-        let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        return Err(Failure::Usage(format!("--force names the stage `{unknown}`, which the manifest has not{hint}")));
+    if arguments.dry_run {
+        return dry_run(arguments, session);
     }
+    let mut loaded = load::whole(&arguments.manifest, session, Fetch::Missing)?;
+    let Part { plan, whole, may_run, force } = Part::of(arguments, &loaded.plan)?;
+    loaded.plan = plan;
     // Before anything runs for minutes and then fails.
     let notes = loaded.preflight(&unstored(&loaded.plan, &loaded.store))?;
     for Note { stage, note: text } in notes.iter().filter(|_| !session.console.json && !session.console.quiet) {
@@ -37,8 +37,10 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let options = RunOptions {
         project: loaded.root.clone(),
         manifest: loaded.manifest.clone(),
-        whole: arguments.manifest.stages.is_empty(),
-        force: arguments.force.iter().cloned().collect(),
+        whole,
+        force,
+        may_run,
+        keep_going: arguments.keep_going,
         cores,
     };
     session.heed_signals();
@@ -52,6 +54,24 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         show_verdicts(&summary, &loaded.store, session)?;
     }
     Ok(Exit::of_run(&summary))
+}
+
+/// What `plan` says, of this part and with what is forced; the exit code tells whether anything would run.
+fn dry_run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure> {
+    let mut loaded = match load::whole(&arguments.manifest, session, Fetch::Nothing) {
+        Err(Failure::Diagnostics(found)) if load::only_unfetched(&found) => {
+            plan::unresolved(&found, session);
+            return Ok(Exit::Stale);
+        }
+        loaded => loaded?,
+    };
+    let part = Part::of(arguments, &loaded.plan)?;
+    let previews = preview(&part.plan, &loaded.store, &part.force)?;
+    part.check(&previews)?;
+    loaded.plan = part.plan;
+    plan::show(&loaded, &previews, session)?;
+    let runs = previews.iter().any(|stage| matches!(stage.preview, StagePreview::Run(_)));
+    Ok(if runs { Exit::Stale } else { Exit::Ok })
 }
 
 /// Where the events of a run go.

@@ -1,5 +1,7 @@
 //! `pipe why`: why a stage would run, each reason on its line, or that it would not.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::cli::arguments::{ManifestArguments, WhyArguments};
@@ -17,7 +19,7 @@ pub fn why(arguments: &WhyArguments, session: &Session) -> Result<Exit, Failure>
     let manifest =
         ManifestArguments { manifest: manifest.clone(), stages: Vec::new(), param: param.clone(), backend: None };
     let loaded = load::load(&manifest, session, Fetch::Nothing)?;
-    let previews = preview(&loaded.plan, &loaded.store)?;
+    let previews = preview(&loaded.plan, &loaded.store, &BTreeSet::new())?;
     let Some(stage) = previews.iter().find(|stage| stage.name == *wanted) else {
         let names = previews.iter().map(|stage| stage.name.as_str());
         let hint = nearest(wanted, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));

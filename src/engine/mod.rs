@@ -56,6 +56,10 @@ pub struct RunOptions {
     pub whole: bool,
     /// Stages to run even if their results are stored.
     pub force: BTreeSet<String>,
+    /// The only stages that may run; of the others the results have to be stored. All may when absent.
+    pub may_run: Option<BTreeSet<String>>,
+    /// Whether stages that do not need a failed one still run.
+    pub keep_going: bool,
     /// The budget of cores.
     pub cores: NonZeroUsize,
 }

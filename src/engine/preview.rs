@@ -30,11 +30,11 @@ pub struct PreviewedStage {
     pub preview: StagePreview,
 }
 
-/// Looks at every stage in topological order.
+/// Looks at every stage in topological order; `forced` are those to run even if their results are stored.
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, EngineError> {
+pub fn preview(plan: &Plan, store: &Store, forced: &BTreeSet<String>) -> Result<Vec<PreviewedStage>, EngineError> {
     let history = History::new(store, plan.name());
     let mut products = Products::new();
     let mut running: BTreeMap<StageId, String> = BTreeMap::new();
@@ -48,7 +48,10 @@ pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, Engine
             .filter_map(|upstream| running.get(upstream))
             .map(|stage| Reason::UpstreamRuns { stage: stage.clone() })
             .collect();
-        let preview = if upstream.is_empty() {
+        let is_forced = forced.contains(&name);
+        let preview = if is_forced && upstream.is_empty() {
+            StagePreview::Run(vec![Reason::Forced])
+        } else if upstream.is_empty() {
             let action = action(plan, stage, &products, store)?;
             match look_up(stage, &action, store)? {
                 Stored::Hit(record) => StagePreview::Hit(record),
@@ -56,7 +59,8 @@ pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, Engine
                 Stored::Miss(None, _) => StagePreview::Run(history.reasons(stage, &action)),
             }
         } else {
-            StagePreview::Run(own_changes(&history, stage, plan).into_iter().chain(upstream).collect())
+            let own = if is_forced { vec![Reason::Forced] } else { own_changes(&history, stage, plan) };
+            StagePreview::Run(own.into_iter().chain(upstream).collect())
         };
         match &preview {
             StagePreview::Hit(record) => drop(products.insert(*id, (**record).clone())),

@@ -136,9 +136,7 @@ impl<'a> Schedule<'a> {
             match self.blocker(*id) {
                 Some(Blocker::NotReady) => continue,
                 Some(Blocker::DidNotSucceed(because)) => {
-                    self.states.insert(*id, State::Skipped);
-                    let stage = self.plan.stage(*id).name.to_string();
-                    self.sink.emit(&Event::StageSkipped { stage, because });
+                    self.skip(*id, because);
                     continue;
                 }
                 None => {}
@@ -174,6 +172,10 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
+        let name = self.plan.stage(id).name.as_str();
+        if self.options.may_run.as_ref().is_some_and(|may_run| !may_run.contains(name)) {
+            return Err(EngineError::NotStored { stage: name.to_owned() });
+        }
         let cores = self.cores_of(id);
         if self.cores_in_use() + cores <= self.options.cores.get() {
             if !self.inputs_kept {
@@ -185,7 +187,18 @@ impl<'a> Schedule<'a> {
         Ok(())
     }
 
+    fn skip(&mut self, id: StageId, because: String) {
+        self.states.insert(id, State::Skipped);
+        let stage = self.plan.stage(id).name.to_string();
+        self.sink.emit(&Event::StageSkipped { stage, because });
+    }
+
+    /// Why a stage can't be looked at yet, or at all. As with cargo and nextest, the first failure lets what runs come to
+    /// its end and starts nothing more, unless the run is to keep going.
     fn blocker(&self, id: StageId) -> Option<Blocker> {
+        if let (false, Some((failed, _))) = (self.options.keep_going, self.failures.first()) {
+            return Some(Blocker::DidNotSucceed(failed.clone()));
+        }
         let mut blocker = None;
         for upstream in self.plan.upstream(id) {
             match self.states.get(upstream) {

@@ -23,6 +23,7 @@ mod graph;
 mod ground;
 mod id;
 mod preflight;
+mod reach;
 mod resolve;
 mod select;
 mod wire;

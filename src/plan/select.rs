@@ -63,7 +63,7 @@ impl Plan {
         }
     }
 
-    fn unknown_stage(&self, name: &str) -> Diagnostic {
+    pub(super) fn unknown_stage(&self, name: &str) -> Diagnostic {
         let names: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
         let diagnostic = Diagnostic::error("plan::unknown_stage", format!("the manifest has no stage `{name}`"));
         match nearest(name, names.iter().copied()) {

@@ -40,6 +40,7 @@ mod real_models;
 mod render_mask;
 mod render_stages;
 mod render_support;
+mod run_flags;
 mod sources;
 mod stage_run;
 mod store_commit;
