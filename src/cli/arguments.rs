@@ -32,6 +32,12 @@ Examples:
   pipe run pipelines/quickstart.yaml eval --force        the targets, here `eval`, even if they are stored
   pipe run pipelines/quickstart.yaml --dry-run           what would run: exit code 7 when anything would";
 
+const WHY_EXAMPLES: &str = "\
+Examples:
+  pipe why pipelines/quickstart.yaml eval               down to what changed in the first place, with file and line
+  pipe why pipelines/quickstart.yaml eval -p epochs=3   the same for another value of a param
+  pipe why pipelines/quickstart.yaml train --hit        which run made the stored result, when, and what that took";
+
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
 #[command(name = "pipe", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -196,11 +202,15 @@ pub struct CheckArguments {
 
 /// `pipe why`.
 #[derive(Debug, Args)]
+#[command(after_help = WHY_EXAMPLES)]
 pub struct WhyArguments {
     /// The manifest.
     pub manifest: PathBuf,
     /// The stage.
     pub stage: String,
+    /// Say who computed the stored result, when, and how long that took.
+    #[arg(long)]
+    pub hit: bool,
     /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,

@@ -10,7 +10,8 @@ use crate::cli::{Failure, Session, models, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
-use crate::engine::{EngineError, ManifestCopy, typed};
+use crate::engine::why::{Cause, Reason};
+use crate::engine::{EngineError, ManifestCopy, PreviewedStage, StagePreview, preview, typed};
 use crate::manifest::{self, Manifest, Override};
 use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
 use crate::report::units;
@@ -32,6 +33,26 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What a run would do, with the places in the manifest of settings that changed.
+    pub fn preview(&self, forced: &BTreeSet<String>) -> Result<Vec<PreviewedStage>, Failure> {
+        let mut previews = preview(&self.plan, &self.store, forced)?;
+        for stage in &mut previews {
+            for Cause { stage, because } in &mut stage.causes {
+                self.locate(stage, because);
+            }
+            if let StagePreview::Run(reasons) = &mut stage.preview {
+                reasons.iter_mut().for_each(|reason| self.locate(&stage.name, reason));
+            }
+        }
+        Ok(previews)
+    }
+
+    fn locate(&self, stage: &str, reason: &mut Reason) {
+        if let Reason::ConfigChanged { path, place, .. } = reason {
+            *place = self.parsed.place_of_setting(stage, path);
+        }
+    }
+
     /// Lets the stages that are to run look at what is here of their inputs. What is stored has succeeded already.
     pub fn preflight(&self, running: &BTreeSet<String>) -> Result<Vec<Note>, Failure> {
         Ok(self.plan.preflight(&self.parsed, |stage| running.contains(stage.name.as_str()))?)

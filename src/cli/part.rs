@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cli::Failure;
 use crate::cli::arguments::{Forced, RunArguments};
-use crate::engine::{EngineError, PreviewedStage, StagePreview};
+use crate::engine::{EngineError, PreviewedStage};
 use crate::plan::{Plan, StageId};
 
 /// A part of a plan, by the names of its stages.
@@ -56,9 +56,9 @@ impl Part {
     /// [`EngineError::NotStored`] for the first such stage.
     pub fn check(&self, previews: &[PreviewedStage]) -> Result<(), EngineError> {
         let Some(may_run) = &self.may_run else { return Ok(()) };
-        let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_)));
-        match runs.map(|stage| &stage.name).find(|name| !may_run.contains(*name)) {
-            Some(stage) => Err(EngineError::NotStored { stage: stage.clone() }),
+        let mut runs = previews.iter().filter(|stage| stage.would_run());
+        match runs.find(|stage| !may_run.contains(&stage.name)) {
+            Some(stage) => Err(EngineError::NotStored { stage: stage.name.clone() }),
             None => Ok(()),
         }
     }

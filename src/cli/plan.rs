@@ -10,7 +10,8 @@ use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch, Loaded, only_unfetched};
 use crate::cli::{Failure, Session};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{PreviewedStage, StagePreview, preview};
+use crate::engine::why::{Cause, Reason};
+use crate::engine::{PreviewedStage, StagePreview};
 use crate::plan::Note;
 use crate::report::table::{self, Align};
 use crate::report::units;
@@ -23,14 +24,14 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         }
         loaded => loaded?,
     };
-    let previews = preview(&loaded.plan, &loaded.store, &BTreeSet::new())?;
+    let previews = loaded.preview(&BTreeSet::new())?;
     show(&loaded, &previews, session)?;
     Ok(Exit::Ok)
 }
 
 /// Says what would become of each stage, after a look at the inputs of those that would run.
 pub fn show(loaded: &Loaded, previews: &[PreviewedStage], session: &Session) -> Result<(), Failure> {
-    let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_)));
+    let runs = previews.iter().filter(|stage| stage.would_run());
     let running: BTreeSet<String> = runs.map(|stage| stage.name.clone()).collect();
     let notes = loaded.preflight(&running)?;
     if session.console.json {
@@ -72,15 +73,31 @@ fn row(stage: &PreviewedStage) -> Vec<String> {
             vec![stage.name.clone(), "hit".into(), format!("stored, saves {}", units::seconds(record.seconds))]
         }
         StagePreview::Run(reasons) => {
-            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-            vec![stage.name.clone(), "run".into(), reasons.join("; ")]
+            vec![stage.name.clone(), "run".into(), why(stage, reasons)]
         }
+    }
+}
+
+/// The stage's own reasons; where they are about something before it, what in the end is behind them.
+fn why(stage: &PreviewedStage, reasons: &[Reason]) -> String {
+    let own: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    let elsewhere: Vec<&Cause> = stage.causes.iter().filter(|cause| cause.stage != stage.name).collect();
+    let is_told =
+        |cause: &&Cause| reasons.iter().any(|reason| *reason == Reason::UpstreamRuns { stage: cause.stage.clone() });
+    match elsewhere.as_slice() {
+        [] => own.join("; "),
+        // The cause stands in the row of the stage that is named already.
+        causes if causes.iter().all(is_told) => own.join("; "),
+        [cause] => format!("{}, since {cause}", own.join("; ")),
+        [first, more @ ..] => format!("{}, since {first} (and {} more)", own.join("; "), more.len()),
     }
 }
 
 fn as_json(stage: &PreviewedStage) -> serde_json::Value {
     match &stage.preview {
         StagePreview::Hit(record) => json!({ "stage": stage.name, "would": "hit", "key": record.key }),
-        StagePreview::Run(reasons) => json!({ "stage": stage.name, "would": "run", "reasons": reasons }),
+        StagePreview::Run(reasons) => {
+            json!({ "stage": stage.name, "would": "run", "reasons": reasons, "causes": stage.causes })
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::load::{self, Fetch};
 use crate::cli::part::Part;
 use crate::cli::{Failure, Session, plan};
 use crate::engine::event::Sink;
-use crate::engine::{RunOptions, RunSummary, StagePreview, preview, unstored};
+use crate::engine::{PreviewedStage, RunOptions, RunSummary, unstored};
 use crate::plan::Note;
 use crate::report::json_lines::JsonLines;
 use crate::report::terminal::Terminal;
@@ -66,12 +66,11 @@ fn dry_run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         loaded => loaded?,
     };
     let part = Part::of(arguments, &loaded.plan)?;
-    let previews = preview(&part.plan, &loaded.store, &part.force)?;
+    loaded.plan = part.plan.clone();
+    let previews = loaded.preview(&part.force)?;
     part.check(&previews)?;
-    loaded.plan = part.plan;
     plan::show(&loaded, &previews, session)?;
-    let runs = previews.iter().any(|stage| matches!(stage.preview, StagePreview::Run(_)));
-    Ok(if runs { Exit::Stale } else { Exit::Ok })
+    Ok(if previews.iter().any(PreviewedStage::would_run) { Exit::Stale } else { Exit::Ok })
 }
 
 /// Where the events of a run go.

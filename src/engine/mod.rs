@@ -10,6 +10,8 @@
 //! Independent stages run in parallel within a budget of cores; a stage that does floating-point work takes them all.
 //! The engine never prints: it emits events. It knows `dyn Stage`, never a concrete stage.
 
+mod causes;
+mod differences;
 mod error;
 mod execute;
 mod exports;
@@ -18,6 +20,7 @@ mod numerics_class;
 mod preview;
 mod reproduce;
 mod resolve;
+mod row_counts;
 mod schedule;
 
 pub mod event;
@@ -31,7 +34,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 pub use error::EngineError;
-pub use history::{RunState, runs, typed};
+pub use history::{RunState, runs, typed, uses_of};
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
 pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 
 use crate::diagnostic::Diagnostic;
+use crate::engine::causes::Known;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
@@ -241,7 +242,11 @@ impl<'a> Schedule<'a> {
         let reasons = match (force, stored_reason) {
             (true, _) => vec![Reason::Forced],
             (_, Some(reason)) => vec![reason],
-            _ => self.history.reasons(stage, &action),
+            _ => Known { plan: self.plan, products: &self.products, store: self.store }.reasons(
+                &self.history,
+                id,
+                &action,
+            ),
         };
         self.sink.emit(&Event::StageStarted { stage: stage.name.to_string(), key: action.key(), reasons });
         self.states.insert(id, State::Running { cores });

@@ -76,6 +76,7 @@ mod usage;
 mod verify;
 mod walk;
 
+pub use check::Defect;
 pub use claim::{Claim, Holder};
 pub use error::{Damage, StoreError};
 pub use hash::hash_file;
@@ -84,7 +85,7 @@ pub use materialise::{Access, Materialised};
 pub use quarantine::Quarantined;
 pub use record::Lookup;
 pub use result::{Committed, Output, ResultRecord};
-pub use run::{Events, RunFolder};
+pub use run::{Events, RunFolder, utc};
 pub use session::Sandbox;
 pub use tree::{BadTree, Tree, TreeEntry};
 pub use usage::{ClassUsage, Usage};

@@ -49,3 +49,4 @@ mod store_damage;
 mod store_disk;
 mod tokenizer_files;
 mod tokenizer_hostile;
+mod why;
