@@ -108,7 +108,8 @@ fn time(work: impl FnOnce()) -> Duration {
 fn plan(text: &str, project: &Path) {
     let manifest = manifest::read("bench.yaml", text.as_bytes(), &[]).expect("the bench's manifest is readable");
     let digest = |_: &Path| Ok(Content::File(Digest::of(b"raw")));
-    let plan = Planner { kinds: &KINDS, project, fetched: &|_| None, digest: &digest }.plan(&manifest);
+    let plan =
+        Planner { kinds: &KINDS, project, fetched: &|_| None, pinned: &|_| None, digest: &digest }.plan(&manifest);
     assert_eq!(plan.map(|plan| plan.order().len()).unwrap_or_default(), STAGES);
 }
 

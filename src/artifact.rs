@@ -1,8 +1,9 @@
 //! What flows along the edges of a plan: artifact kinds, and the typed ports of a stage kind.
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::digest::Digest;
+use crate::digest::{BadDigest, Digest};
 
 /// What an artifact is. An edge joins an output port to an input port that accepts its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -75,6 +76,28 @@ pub enum Content {
     File(Digest),
     /// The digest of a folder's listing.
     Tree(Digest),
+}
+
+impl fmt::Display for Content {
+    /// `file:` or `tree:` and the digest, in one word.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(digest) => write!(formatter, "file:{digest}"),
+            Self::Tree(digest) => write!(formatter, "tree:{digest}"),
+        }
+    }
+}
+
+impl FromStr for Content {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("file", digest)) => digest.parse().map(Self::File),
+            Some(("tree", digest)) => digest.parse().map(Self::Tree),
+            _ => Err(BadDigest(text.chars().take(80).collect())),
+        }
+    }
 }
 
 impl Content {

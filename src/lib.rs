@@ -8,6 +8,7 @@ pub mod device;
 pub mod diagnostic;
 pub mod digest;
 pub mod engine;
+pub mod lock;
 pub mod manifest;
 pub mod model;
 pub mod plan;

@@ -24,6 +24,8 @@ pub enum Exit {
     StoreCorrupt = 5,
     /// The same key gave other bytes, on the same class of machine.
     Diverged = 6,
+    /// What is committed is not up to date.
+    Stale = 7,
     /// Interrupted by a signal.
     Interrupted = 130,
 }
@@ -50,11 +52,25 @@ impl Exit {
         if !codes.is_empty() {
             return Self::Failed;
         }
-        match summary.verdict {
+        Self::of_verdict(summary.verdict)
+    }
+
+    /// The code of the worst verdict of all gates.
+    #[must_use]
+    pub const fn of_verdict(verdict: Option<Verdict>) -> Self {
+        match verdict {
             Some(Verdict::Failed) => Self::GateFailed,
             Some(Verdict::Inconclusive) => Self::GateInconclusive,
             Some(Verdict::Passed) | None => Self::Ok,
         }
+    }
+
+    /// The one to end with, of two manifests' codes: the one that more has to be done about.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        const ORDER: [Exit; 4] = [Exit::Stale, Exit::GateFailed, Exit::GateInconclusive, Exit::Ok];
+        let first = ORDER.into_iter().find(|code| [self, other].contains(code));
+        first.unwrap_or(self)
     }
 
     /// The code of an error.
@@ -65,7 +81,7 @@ impl Exit {
             | EngineError::DamagedInput { .. }
             | EngineError::DamagedRecord { .. }
             | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
-            EngineError::Diverged { .. } => Self::Diverged,
+            EngineError::Diverged { .. } | EngineError::LockDiverged { .. } => Self::Diverged,
             EngineError::Manifest(_)
             | EngineError::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Self::Usage,
             EngineError::Stage { error: StageError::Cancelled, .. } | EngineError::Store(StoreError::Cancelled) => {

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
-use crate::cli::{Failure, Session, models, project};
+use crate::cli::{Failure, Session, models, pins, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
-use crate::engine::{EngineError, ManifestCopy, typed};
+use crate::engine::{EngineError, LockTarget, ManifestCopy, typed};
+use crate::lock::Lock;
 use crate::manifest::{self, Manifest, Override};
 use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
 use crate::report::units;
@@ -28,6 +29,10 @@ pub struct Loaded {
     pub plan: Plan,
     /// The manifest as it was read.
     pub manifest: ManifestCopy,
+    /// What is committed beside it.
+    pub lock: Option<Lock>,
+    /// Where that is, and the commits to write into it.
+    pub lock_target: LockTarget,
     parsed: Manifest,
 }
 
@@ -43,8 +48,10 @@ impl Loaded {
 pub enum Fetch {
     /// They are, before anything else.
     Missing,
-    /// They are not: planning says which they are, with [`NOT_FETCHED`].
+    /// They are not: planning says which they are, with [`NOT_FETCHED`], unless the lock pins their bytes.
     Nothing,
+    /// Nothing from outside is looked at, and any input that is not here is what the lock pins.
+    Pinned,
 }
 
 /// Reads a manifest without planning it.
@@ -62,7 +69,8 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
     let store = open_store(&session.global, &root)?;
     let name = path.display().to_string();
     let mut manifest = manifest::read(&name, &bytes, &overrides)?;
-    let sources = models::sources_of(session, &root);
+    let lock = pins::read(&Lock::beside(path))?;
+    let sources = models::sources_of(session, &root).with_commits(pins::commits(lock.as_ref()));
     // A manifest with mistakes fetches nothing.
     if fetch == Fetch::Missing && manifest.problems().is_empty() {
         models::fetch(&manifest, &sources, session.console)?;
@@ -70,9 +78,16 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
     manifest.backend = arguments.backend.unwrap_or(manifest.backend);
     check_backend(manifest.backend)?;
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
-    let fetched = |source: &Source| sources.locate(source);
-    let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, digest: &digest };
+    let fetched = |source: &Source| if fetch == Fetch::Pinned { None } else { sources.locate(source) };
+    let pinned = |source: &Source| pins::content(lock.as_ref()?, source, fetch == Fetch::Pinned);
+    let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, pinned: &pinned, digest: &digest };
     let whole = planner.plan(&manifest)?;
+    pins::check(lock.as_ref(), &whole, &manifest)?;
+    let lock_target = LockTarget {
+        path: Lock::beside(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        shown: Lock::beside(path).display().to_string(),
+        commits: pins::found(&whole, &sources),
+    };
     let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
     let copy = ManifestCopy {
         path: project::shown(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
@@ -80,7 +95,7 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
         overrides: overrides.iter().map(|one| (one.name.clone(), one.text.clone())).collect(),
         backend: arguments.backend,
     };
-    Ok(Loaded { root, store, plan, manifest: copy, parsed: manifest })
+    Ok(Loaded { root, store, plan, manifest: copy, lock, lock_target, parsed: manifest })
 }
 
 fn check_backend(backend: Backend) -> Result<(), Failure> {

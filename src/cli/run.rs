@@ -4,11 +4,11 @@ use std::io;
 use std::num::NonZeroUsize;
 
 use crate::artifact::{ArtifactKind, Verdict};
-use crate::cli::arguments::RunArguments;
+use crate::cli::arguments::{ManifestArguments, RunArguments};
 use crate::cli::console::{note, say};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Session, frozen};
 use crate::diagnostic::nearest;
 use crate::engine::event::Sink;
 use crate::engine::{RunOptions, RunSummary, unstored};
@@ -29,6 +29,9 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         return Err(Failure::Usage(format!("--force names the stage `{unknown}`, which the manifest has not{hint}")));
     }
+    if arguments.frozen && frozen::told_stale(&loaded, session) {
+        return Ok(Exit::Stale);
+    }
     // Before anything runs for minutes and then fails.
     let notes = loaded.preflight(&unstored(&loaded.plan, &loaded.store))?;
     for Note { stage, note: text } in notes.iter().filter(|_| !session.console.json && !session.console.quiet) {
@@ -38,6 +41,7 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         project: loaded.root.clone(),
         manifest: loaded.manifest.clone(),
         whole: arguments.manifest.stages.is_empty(),
+        lock: is_as_committed(&arguments.manifest).then(|| loaded.lock_target.clone()),
         force: arguments.force.iter().cloned().collect(),
         cores,
     };
@@ -52,6 +56,11 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         show_verdicts(&summary, &loaded.store, session)?;
     }
     Ok(Exit::of_run(&summary))
+}
+
+/// Whether a run is of what is committed: all of the manifest, nothing overridden. Any other leaves the lock alone.
+const fn is_as_committed(arguments: &ManifestArguments) -> bool {
+    arguments.stages.is_empty() && arguments.param.is_empty() && arguments.backend.is_none()
 }
 
 /// Where the events of a run go.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, with_causes};
+use crate::lock::LockError;
 use crate::stage::StageError;
 use crate::store::StoreError;
 
@@ -91,6 +92,17 @@ pub enum EngineError {
         /// Why not.
         reason: String,
     },
+    /// The lock can't be read or written.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The same actions gave other bytes than the lock has, on the same class of machine.
+    #[error("{} gave other bytes than `{path}` pins for the same key on the same class of machine", named(stages))]
+    LockDiverged {
+        /// The lock's path.
+        path: String,
+        /// The stages.
+        stages: Vec<String>,
+    },
     /// A stored record has a form this version does not read.
     #[error("the record of `{what}` is not readable by this version: {reason}")]
     Record {
@@ -114,6 +126,16 @@ pub enum EngineError {
     /// The manifest kept with an experiment is not valid for this version.
     #[error("the manifest kept with the experiment is not valid for this version of pipe")]
     Manifest(Vec<Diagnostic>),
+}
+
+/// "`a`, `b`", as many as anybody reads.
+fn named(stages: &[String]) -> String {
+    const MOST: usize = 10;
+    let mut names: Vec<String> = stages.iter().take(MOST).map(|stage| format!("`{stage}`")).collect();
+    if stages.len() > MOST {
+        names.push(format!("{} more", stages.len() - MOST));
+    }
+    names.join(", ")
 }
 
 impl EngineError {
@@ -144,6 +166,11 @@ impl EngineError {
             Self::Diverged { .. } => Some(
                 "either the stage kind is not deterministic (a defect: please report it) or the stored bytes come \
                  from another version of pipe with the same epoch; `pipe run --force` the stage to see which"
+                    .into(),
+            ),
+            Self::LockDiverged { .. } => Some(
+                "either a stage is not deterministic (a defect: please report it) or the lock comes from another version of \
+                 pipe with the same epochs; remove the lock to accept what was computed here"
                     .into(),
             ),
             Self::InputChanged { .. } => Some("run again".into()),

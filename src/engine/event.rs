@@ -139,6 +139,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The lock beside the manifest was brought up to date.
+    Locked {
+        /// Its path.
+        path: String,
+    },
     /// The run ended.
     RunFinished {
         /// The run's id.

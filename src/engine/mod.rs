@@ -15,6 +15,7 @@ mod execute;
 mod exports;
 mod history;
 mod numerics_class;
+mod pin;
 mod preview;
 mod reproduce;
 mod resolve;
@@ -32,6 +33,7 @@ use std::time::Instant;
 
 pub use error::EngineError;
 pub use history::{RunState, runs, typed};
+pub use pin::LockTarget;
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
 pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
 
@@ -54,6 +56,8 @@ pub struct RunOptions {
     pub manifest: ManifestCopy,
     /// Whether the plan is all of the manifest; a part of it is no experiment.
     pub whole: bool,
+    /// The lock that a complete run is written to; none for a part of a manifest, or one with overrides.
+    pub lock: Option<LockTarget>,
     /// Stages to run even if their results are stored.
     pub force: BTreeSet<String>,
     /// The budget of cores.
@@ -139,6 +143,12 @@ pub fn run(
         }
         for error in exports::swap_in(plan, store, options, &finished.products, verdict, sink) {
             fail("export", error, &mut summary.failures);
+        }
+        // Last of all, so that what a lock says is kept and in its place.
+        if let (true, Some(target)) = (summary.failures.is_empty(), &options.lock)
+            && let Err(error) = pin::write(target, plan, id, &summary, sink)
+        {
+            fail("lock", error, &mut summary.failures);
         }
     }
     let seconds = started.elapsed().as_secs_f64();

@@ -9,7 +9,8 @@ use crate::engine::history::History;
 use crate::engine::record::StageRecord;
 use crate::engine::resolve::{Products, Stored, action, look_up, stage_record};
 use crate::engine::why::Reason;
-use crate::plan::{Plan, StageId};
+use crate::plan::{Origin, Plan, PlannedStage, StageId};
+use crate::reference::Name;
 use crate::store::Store;
 
 /// What would become of one stage.
@@ -48,7 +49,9 @@ pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, Engine
             .filter_map(|upstream| running.get(upstream))
             .map(|stage| Reason::UpstreamRuns { stage: stage.clone() })
             .collect();
-        let preview = if upstream.is_empty() {
+        let preview = if let (Some(input), true) = (absent_folder(plan, stage, store), upstream.is_empty()) {
+            StagePreview::Run(vec![Reason::NotFetched { input }])
+        } else if upstream.is_empty() {
             let action = action(plan, stage, &products, store)?;
             match look_up(stage, &action, store)? {
                 Stored::Hit(record) => StagePreview::Hit(record),
@@ -65,6 +68,20 @@ pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, Engine
         previews.push(PreviewedStage { name, preview });
     }
     Ok(previews)
+}
+
+/// An input of a stage that is not here and of which the stage reads a part that is not known: a lock pins a model's digest, not
+/// those of its files.
+fn absent_folder(plan: &Plan, stage: &PlannedStage, store: &Store) -> Option<String> {
+    let absent = stage.inputs.iter().flat_map(|edges| edges.origins.iter().map(move |origin| (origin, edges.port)));
+    let absent = absent.filter_map(|(origin, port)| match origin {
+        Origin::Input { name, content, .. } => Some((name, content, port)),
+        Origin::Output { .. } => None,
+    });
+    let is_here = |name: &Name| plan.inputs().any(|input| input.name == *name && input.path.is_some());
+    let mut absent = absent.filter(|(name, ..)| !is_here(name));
+    let (name, ..) = absent.find(|(_, content, port)| store.project(**content, port.projection).is_err())?;
+    Some(name.to_string())
 }
 
 /// The stages that have no stored result, or stand behind one that has none, by name. A guess for what is done before a
@@ -87,7 +104,7 @@ pub fn unstored(plan: &Plan, store: &Store) -> BTreeSet<String> {
 }
 
 /// What changed about a stage itself, while its inputs are not known yet.
-fn own_changes(history: &History<'_>, stage: &crate::plan::PlannedStage, plan: &Plan) -> Vec<Reason> {
+fn own_changes(history: &History<'_>, stage: &PlannedStage, plan: &Plan) -> Vec<Reason> {
     let Some(last) = history.last_action(stage.name.as_str()) else { return vec![Reason::NeverRan] };
     let mut now = last.clone();
     stage.stage.kind().clone_into(&mut now.kind);

@@ -341,7 +341,12 @@ impl<'a> Schedule<'a> {
 /// [`EngineError::InputChanged`] when an input is no longer what was planned; the store's.
 pub fn keep_inputs(plan: &Plan, store: &Store) -> Result<(), EngineError> {
     for input in plan.inputs() {
-        if store.check(input.content)?.is_some() && store.snapshot(&input.path)? != input.content {
+        if store.check(input.content)?.is_none() {
+            continue;
+        }
+        // An input that is known by a pinned digest alone is not here to be kept.
+        let kept = input.path.as_deref().map(|path| store.snapshot(path)).transpose()?;
+        if kept != Some(input.content) {
             return Err(EngineError::InputChanged { input: input.name.to_string() });
         }
     }

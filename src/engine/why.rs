@@ -45,6 +45,11 @@ pub enum Reason {
         /// What is there now.
         new: Digest,
     },
+    /// A model is not here, and which bytes of it would be read is not known before it is.
+    NotFetched {
+        /// The input's name.
+        input: String,
+    },
     /// An upstream stage will run, so what this one will read is not known yet.
     UpstreamRuns {
         /// The upstream stage.
@@ -178,6 +183,7 @@ impl fmt::Display for Reason {
             Self::InputChanged { producer, old, new, .. } => {
                 write!(out, "`{producer}` changed: {} → {}", short(old), new.short())
             }
+            Self::NotFetched { input } => write!(out, "`{input}` was not fetched yet"),
             Self::UpstreamRuns { stage } => write!(out, "`{stage}` runs first"),
             Self::EdgesChanged { port } => write!(out, "the edges of `{port}` changed"),
             Self::KindChanged { old, new } => write!(out, "`uses` changed: {old} → {new}"),

@@ -21,6 +21,7 @@ mod settings;
 mod stages;
 mod top;
 pub(crate) mod tree;
+pub(crate) mod typed_yaml;
 mod yaml;
 
 pub use params::{BadOverride, Override, Param};

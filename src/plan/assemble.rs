@@ -45,7 +45,7 @@ pub(super) fn assemble(
         order: (0..stages.len()).map(StageId).collect(),
         links,
         exports: draft.exports.into_iter().map(|export| planned_export(export, &places)).collect(),
-        id: id::plan_id(&stages),
+        id: id::plan_id(stages.iter().map(|stage| stage.node)),
         stages,
     })
 }

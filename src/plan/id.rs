@@ -1,4 +1,4 @@
-//! What enters a plan's id, one commented field an ingredient.
+//! What enters the id of a plan, and that of an experiment; one commented field an ingredient.
 //!
 //! Known before anything runs: a stage is named by what it is and what it reads, down to the digests of the inputs.
 //! Names, paths, comments, the order of keys and exports are not in it. Of an input it takes the whole even where a port
@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Origin, PlannedStage, PortEdges};
-use crate::artifact::Content;
+use crate::artifact::{Content, Verdict};
 use crate::device::Backend;
-use crate::digest::{Canonical, Digest, PlanId};
+use crate::digest::{ActionKey, Canonical, Digest, ExperimentId, PlanId};
 use crate::stage::{Numerics, Stage, StageConfig};
 
 const NODE: &str = "pipe plan node v1";
@@ -63,7 +63,29 @@ fn origin_value(origin: &Origin, earlier: &[PlannedStage]) -> Canonical {
 }
 
 /// The id of a plan: the sorted set of its nodes, for two equal nodes are one action.
-pub(super) fn plan_id(stages: &[PlannedStage]) -> PlanId {
-    let nodes: BTreeSet<Digest> = stages.iter().map(|stage| stage.node).collect();
+#[must_use]
+pub fn plan_id(nodes: impl IntoIterator<Item = Digest>) -> PlanId {
+    let nodes: BTreeSet<Digest> = nodes.into_iter().collect();
     PlanId::of(&Canonical::List(nodes.into_iter().map(Canonical::from).collect()))
+}
+
+/// The id of a complete run: `H(plan id, every output's digest by action, verdict)`.
+///
+/// Made of what was computed, never of names, paths or times, so the same experiment has the same id in another clone,
+/// under another file name, at another hour.
+#[must_use]
+pub fn experiment_id(
+    plan: PlanId,
+    results: impl IntoIterator<Item = (ActionKey, BTreeMap<String, Digest>)>,
+    verdict: Option<Verdict>,
+) -> ExperimentId {
+    let outputs = |slots: BTreeMap<String, Digest>| {
+        Canonical::Map(slots.into_iter().map(|(slot, digest)| (slot, Canonical::from(digest))).collect())
+    };
+    let results = results.into_iter().map(|(key, slots)| (key.to_string(), outputs(slots))).collect();
+    ExperimentId::of(&Canonical::map([
+        ("plan", Canonical::from(*plan.digest())),
+        ("results", Canonical::Map(results)),
+        ("verdict", verdict.map_or(Canonical::Null, |verdict| Canonical::from(verdict.name()))),
+    ]))
 }

@@ -30,6 +30,7 @@ mod wire_reports;
 
 pub use crate::manifest::ExportWhen;
 
+pub use id::{experiment_id, plan_id};
 pub use preflight::Note;
 
 use ground::Ground;
@@ -46,6 +47,8 @@ pub struct Planner<'a> {
     pub project: &'a Path,
     /// Where a source outside of the project lies on this machine; `None` when it was not fetched.
     pub fetched: &'a dyn Fn(&Source) -> Option<PathBuf>,
+    /// The digest of an input that is not here, where somebody has pinned it. Asked only for such inputs.
+    pub pinned: &'a dyn Fn(&Source) -> Option<Content>,
     /// The digest of the file or folder at a path, relative to the project or absolute. Called last, once nothing else is
     /// wrong.
     pub digest: &'a dyn Fn(&Path) -> io::Result<Content>,
@@ -57,7 +60,7 @@ impl Planner<'_> {
     /// # Errors
     /// All diagnostics, those of reading the manifest among them, in the order of the text.
     pub fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<Diagnostic>> {
-        plan_on(manifest, self.kinds, &Ground::project(self.project, self.fetched, self.digest))
+        plan_on(manifest, self.kinds, &Ground::of(self))
     }
 
     /// Plans what a manifest says about inputs whose contents are recorded, by name; reads no file.
@@ -124,8 +127,8 @@ pub struct PlannedInput {
     pub name: Name,
     /// Where it comes from.
     pub source: Source,
-    /// The file or folder.
-    pub path: PathBuf,
+    /// The file or folder; none where it is not here, and its digest is one that was pinned or recorded.
+    pub path: Option<PathBuf>,
     /// The digest of all of it.
     pub content: Content,
 }

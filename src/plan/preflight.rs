@@ -46,7 +46,7 @@ impl Plan {
     fn local_inputs<'a>(&'a self, stage: &PlannedStage, answers: &'a RefCell<Answers>) -> LocalInputs<'a> {
         let path = |origin: &Origin| -> Option<&'a Path> {
             let Origin::Input { name, .. } = origin else { return None };
-            self.inputs.iter().find(|input| input.name == *name).map(|input| input.path.as_path())
+            self.inputs.iter().find(|input| input.name == *name)?.path.as_deref()
         };
         let ports = stage.inputs.iter().filter_map(|port| {
             let paths: Option<Vec<&'a Path>> = port.origins.iter().map(path).collect();

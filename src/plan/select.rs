@@ -58,7 +58,7 @@ impl Plan {
             exports: exports.collect(),
             order: (0..stages.len()).map(StageId).collect(),
             links,
-            id: id::plan_id(&stages),
+            id: id::plan_id(stages.iter().map(|stage| stage.node)),
             stages,
         }
     }

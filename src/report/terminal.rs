@@ -222,6 +222,7 @@ impl Sink for Terminal {
             Event::Exported { path, unchanged: false } if !self.style.quiet => {
                 self.stage_line(state, "export", "wrote", "32", path);
             }
+            Event::Locked { path } if !self.style.quiet => self.stage_line(state, "lock", "wrote", "32", path),
             Event::ExportSkipped { path, reason } => {
                 self.stage_line(state, "export", "left", "33", &format!("{path}: {reason}"));
             }

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("stages", 30),
     ("manifest", 40),
     ("plan", 50),
+    ("lock", 55),
     ("engine", 60),
     ("report", 70),
     ("cli", 80),

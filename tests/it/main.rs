@@ -24,6 +24,7 @@ mod gguf_families;
 mod gguf_tokenizers;
 mod hub;
 mod hub_server;
+mod lock;
 mod manifest_hostile;
 mod manifest_invalid;
 mod manifest_kinds;

@@ -18,7 +18,7 @@ fn plan(bytes: &[u8]) -> Result<Plan, Vec<Diagnostic>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let digest = |_: &Path| Ok(Content::File(Digest::of(b"")));
     let result = manifest::read("hostile.yaml", bytes, &[]).and_then(|manifest| {
-        Planner { kinds: &KINDS, project: root, fetched: &|_| None, digest: &digest }.plan(&manifest)
+        Planner { kinds: &KINDS, project: root, fetched: &|_| None, pinned: &|_| None, digest: &digest }.plan(&manifest)
     });
     if let Err(diagnostics) = &result {
         assert!(!diagnostics.is_empty(), "a refusal says why");

@@ -283,7 +283,8 @@ pub fn digest(root: &Path, path: &Path) -> io::Result<Content> {
 /// Reads and plans a manifest in a project.
 pub fn plan_in(root: &Path, name: &str, bytes: &[u8], overrides: &[Override]) -> Result<Plan, Vec<Diagnostic>> {
     let manifest = manifest::read(name, bytes, overrides)?;
-    Planner { kinds: &KINDS, project: root, fetched: &|_| None, digest: &|path| digest(root, path) }.plan(&manifest)
+    Planner { kinds: &KINDS, project: root, fetched: &|_| None, pinned: &|_| None, digest: &|path| digest(root, path) }
+        .plan(&manifest)
 }
 
 /// All diagnostics of a manifest as they are shown.

@@ -236,8 +236,14 @@ fn another_epoch_is_another_id_and_exact_stages_do_not_mind_the_backend() {
         let text = format!("{{version: 1, name: epochs, backend: {backend}, stages: {{source: {{}}}}}}");
         let manifest = manifest::read("m.yaml", text.as_bytes(), &[]).expect("readable");
         let never = |_: &std::path::Path| -> std::io::Result<_> { panic!("there is no input") };
-        let plan = Planner { kinds: &[kind], project: std::path::Path::new("."), fetched: &|_| None, digest: &never }
-            .plan(&manifest);
+        let plan = Planner {
+            kinds: &[kind],
+            project: std::path::Path::new("."),
+            fetched: &|_| None,
+            pinned: &|_| None,
+            digest: &never,
+        }
+        .plan(&manifest);
         plan.unwrap_or_else(|errors| panic!("{}", rendered(&errors))).id()
     };
     assert_ne!(id(&ONE, "flex"), id(&TWO, "flex"));

@@ -166,9 +166,10 @@ fn inputs_are_hashed_once_each_and_only_when_nothing_is_wrong() {
             hashed.borrow_mut().push(path.display().to_string());
             digest(project.path(), path)
         };
-        let ok = Planner { kinds: &KINDS, project: project.path(), fetched: &|_| None, digest: &digest }
-            .plan(&manifest)
-            .is_ok();
+        let ok =
+            Planner { kinds: &KINDS, project: project.path(), fetched: &|_| None, pinned: &|_| None, digest: &digest }
+                .plan(&manifest)
+                .is_ok();
         (ok, hashed.into_inner())
     };
     let text = fixture("order.yaml");
@@ -184,10 +185,11 @@ fn an_input_that_cannot_be_read_is_a_diagnostic() {
         let readable = path.ends_with("base").then(|| Content::Tree(Digest::of(b"")));
         readable.ok_or_else(|| std::io::Error::other("no permission"))
     };
-    let errors = Planner { kinds: &KINDS, project: project.path(), fetched: &|_| None, digest: &digest }
-        .plan(&manifest)
-        .err()
-        .expect("refused");
+    let errors =
+        Planner { kinds: &KINDS, project: project.path(), fetched: &|_| None, pinned: &|_| None, digest: &digest }
+            .plan(&manifest)
+            .err()
+            .expect("refused");
     let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(
         messages,
