@@ -114,7 +114,7 @@ fn pull_manifest(path: &Path, upgrade: bool, session: &Session) -> Result<(), Fa
         };
         *pin = Pin { commit: sources.commit_of(&source.value), content: store.digest_of(&fetched)? };
     }
-    if lock::write(&place, &lock).map_err(EngineError::Lock)? && !session.console.quiet {
+    if lock::write(&place, &lock, store.sandbox()?.path()).map_err(EngineError::Lock)? && !session.console.quiet {
         note(&format!(
             "pinned what was found in {}; `pipe run {}` brings the rest of it up to date",
             place.display(),

@@ -146,7 +146,7 @@ pub fn run(
         }
         // Last of all, so that what a lock says is kept and in its place.
         if let (true, Some(target)) = (summary.failures.is_empty(), &options.lock)
-            && let Err(error) = pin::write(target, plan, id, &summary, sink)
+            && let Err(error) = pin::write(target, plan, id, &summary, store, sink)
         {
             fail("lock", error, &mut summary.failures);
         }

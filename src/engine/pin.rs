@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::digest::ExperimentId;
+use crate::digest::{Digest, ExperimentId};
 use crate::engine::event::{Event, Sink};
 use crate::engine::record::StageRecord;
 use crate::engine::{EngineError, RunSummary};
 use crate::lock::{self, Bytes, LOCK_VERSION, Lock, LockedStage, Pin};
 use crate::plan::Plan;
+use crate::store::Store;
 
 /// The lock that a run keeps up to date.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub fn write(
     plan: &Plan,
     experiment: ExperimentId,
     summary: &RunSummary,
+    store: &Store,
     sink: &dyn Sink,
 ) -> Result<(), EngineError> {
     let lock = lock_of(target, plan, experiment, summary);
@@ -45,7 +47,7 @@ pub fn write(
             return Ok(());
         }
     }
-    if lock::write(&target.path, &lock)? {
+    if lock::write(&target.path, &lock, store.sandbox()?.path())? {
         sink.emit(&Event::Locked { path: target.shown.clone() });
     }
     Ok(())
@@ -73,7 +75,7 @@ fn lock_of(target: &LockTarget, plan: &Plan, experiment: ExperimentId, summary: 
     }
 }
 
-fn locked(record: &StageRecord, node: crate::digest::Digest) -> LockedStage {
+fn locked(record: &StageRecord, node: Digest) -> LockedStage {
     LockedStage {
         kind: record.kind.clone(),
         epoch: record.epoch,

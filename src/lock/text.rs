@@ -1,7 +1,7 @@
 //! A lock as text, and back. Nothing of a text is believed: sizes, nesting and the number of values are bounded by the
 //! reader of YAML, and what is no lock is an error at its line.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -74,21 +74,30 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Lock, Box<Diagnostic>> {
 }
 
 /// Writes a lock whole or not at all, and only if it says something else than the file that is there. Says whether it did.
+/// The draft is made in a folder where somebody sweeps away what killed programs leave; only where that is on another disk is it
+/// made beside the lock, under a hidden name.
 ///
 /// # Errors
 /// [`LockError::Io`].
-pub fn write(path: &Path, lock: &Lock) -> Result<bool, LockError> {
+pub fn write(path: &Path, lock: &Lock, drafts: &Path) -> Result<bool, LockError> {
     let failed = |source: io::Error| LockError::Io { verb: "write", path: path.display().to_string(), source };
     let text = format!("{HEAD}{}", typed_yaml::write(lock).map_err(failed)?);
     if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
         return Ok(false);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A killed run leaves a hidden draft at worst, never half a lock.
-    let mut draft =
-        tempfile::Builder::new().prefix(".lock-").permissions(mode()).tempfile_in(folder).map_err(failed)?;
-    draft.write_all(text.as_bytes()).and_then(|()| draft.as_file().sync_all()).map_err(failed)?;
-    draft.persist(path).map_err(|error| failed(error.error))?;
+    let drafted = |folder: &Path| {
+        let mut draft = tempfile::Builder::new().prefix(".lock-").permissions(mode()).tempfile_in(folder)?;
+        draft.write_all(text.as_bytes()).and_then(|()| draft.as_file().sync_all())?;
+        draft.persist(path).map_err(|error| error.error)
+    };
+    let written = match drafted(drafts) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => drafted(folder),
+        written => written,
+    };
+    written.map_err(failed)?;
+    // A rename is kept by the folder it happened in.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok(true)
 }
 

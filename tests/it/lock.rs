@@ -51,7 +51,7 @@ fn rewrite(project: &Project, change: impl Fn(&mut Lock)) {
         (stage.key, stage.outputs.iter().map(|(slot, bytes)| (slot.clone(), *bytes.0.digest())).collect())
     });
     lock.experiment = experiment_id(lock.plan, results.collect::<Vec<_>>(), lock.verdict);
-    assert!(lock::write(&path, &lock).unwrap());
+    assert!(lock::write(&path, &lock, &project.path("pipelines")).unwrap());
 }
 
 fn other_adapter(lock: &mut Lock) {
