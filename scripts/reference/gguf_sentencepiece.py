@@ -9,6 +9,10 @@ texts (`ids.json`). `PIPE_WRITE_GOLDEN=1 cargo test gguf_sentencepiece` then wri
     python scripts/reference/gguf_sentencepiece.py check tests/golden/gguf/sentencepiece
 
 fails unless llama.cpp, reading that file, gives each text the same ids.
+
+    python scripts/reference/gguf_sentencepiece.py adapter tests/golden/gguf/sentencepiece/tinyllama ADAPTER_FOLDER
+
+writes a random adapter for one of the models, so that `merge` and `check_gguf.py --equal` can be tried on them.
 """
 
 import json
@@ -148,6 +152,9 @@ def make(out):
         LlamaForCausalLM(config).half().save_pretrained(folder)
         # A space goes before the first word in transformers alone; a conversation begins with a special token.
         texts = ["[INST]" + text for text in TEXTS] if style is mistral else TEXTS
+        if style is gemma:
+            # A text that itself spells spaces as the vocabulary does: transformers finds the added token there, llama.cpp merges.
+            texts = [text for text in texts if "▁▁" not in text]
         cases = [
             {
                 "text": text,
@@ -177,4 +184,14 @@ def check(out):
     sys.exit(wrong != 0)
 
 
-{"make": make, "check": check}[sys.argv[1]](Path(sys.argv[2]))
+def adapter(model, out):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(11)
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(model), lora).save_pretrained(out)
+
+
+{"make": make, "check": check, "adapter": adapter}[sys.argv[1]](*map(Path, sys.argv[2:]))

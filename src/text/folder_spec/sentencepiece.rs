@@ -1,7 +1,7 @@
 //! Tokenizers of SentencePiece's kind, as transformers writes them: byte-pair encoding over whole texts in which `▁` is a
 //! space, with the bytes of unknown letters as tokens. llama.cpp has them as `llama`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -21,22 +21,12 @@ pub(super) fn parts(folder: &TokenizerFolder, json: &Value, vocab_size: usize) -
     let model = &json["model"];
     refuse_options(model)?;
     let vocabulary: HashMap<&str, u32> = vocabulary(model);
-    let (spaces, added) = (spaces(json)?, added_tokens(json, puts_space_first(json))?);
-    let adds_space = match spaces {
-        Spaces::BeforeEachText => true,
-        Spaces::None => false,
-        Spaces::BeforeTheFirst if begins_with_a_token(folder, &added) => false,
-        Spaces::BeforeTheFirst => {
-            let found = "a space before a text's first word, and none after a special token";
-            let expected =
-                "a chat template that begins with a special token, since llama.cpp puts spaces at both or at neither";
-            return Err(NoSpec::unsupported("the rule", found, expected));
-        }
-    };
+    let spaces = spaces(json)?;
+    let added = added_tokens(json, matches!(spaces, Spaces::BeforeEachText))?;
+    let adds_space = adds_space(spaces, folder, &added)?;
     let (mut tokens, mut kinds) = tokens(&vocabulary, vocab_size)?;
-    let mut is_merged = vec![true; vocab_size];
     let unknown = model["unk_token"].as_str();
-    for token in added {
+    for token in &added {
         let (Some(text), is_found_first) = (tokens.get_mut(token.id), token.is_found_first()) else {
             return Err(too_many(token.id + 1, vocab_size));
         };
@@ -46,19 +36,33 @@ pub(super) fn parts(folder: &TokenizerFolder, json: &Value, vocab_size: usize) -
             false if is_found_first => TokenKind::UserDefined,
             false => TokenKind::Normal,
         };
-        is_merged[token.id] = !is_found_first;
-        *text = token.content;
+        token.content.clone_into(text);
     }
-    if let Some((token, _)) =
-        tokens.iter().zip(&is_merged).find(|(token, merged)| **merged && token.chars().count() > MAX_LETTERS)
-    {
+    let found: HashSet<&str> =
+        added.iter().filter(|token| token.is_found_first()).map(|token| &*token.content).collect();
+    let is_long = |token: &&String| token.chars().count() > MAX_LETTERS && !found.contains(token.as_str());
+    if let Some(token) = tokens.iter().find(is_long) {
         return Err(NoSpec::unsupported("the token", token, format!("at most `{MAX_LETTERS}` letters")));
     }
+    let is_merged: Vec<bool> = tokens.iter().map(|token| !holds_one_of(token, &found)).collect();
     let ids = |(left, right): (&str, &str)| Some((*vocabulary.get(left)?, *vocabulary.get(right)?));
     let ranks = merges(model).filter_map(ids).zip(0..).collect();
     let scores = scores(&tokens, &is_merged, &Merges { vocabulary, ranks })
         .map_err(|id| NoSpec::Merges { id, token: tokens[id].clone() })?;
     Ok(Parts { algorithm: Algorithm::SentencePiece { scores, adds_space }, tokens, kinds })
+}
+
+/// Whether a text is or holds a token that is found first, so that it is cut before it could be merged.
+fn holds_one_of(text: &str, found: &HashSet<&str>) -> bool {
+    if found.contains(text) {
+        return true;
+    }
+    let starts = text.char_indices().map(|(start, _)| &text[start..]);
+    let parts = |rest: &'_ str| -> bool {
+        let mut ends = rest.char_indices().skip(1).map(|(end, _)| end).chain([rest.len()]);
+        ends.any(|end| found.contains(&rest[..end]))
+    };
+    starts.into_iter().any(parts)
 }
 
 /// Refuses what llama.cpp's way of merging does not have.
@@ -134,18 +138,10 @@ enum Spaces {
     BeforeTheFirst,
 }
 
-fn puts_space_first(json: &Value) -> bool {
-    let steps = &json["normalizer"]["normalizers"];
-    steps.as_array().is_some_and(|steps| steps.first() == Some(&prepend()))
-}
-
-fn prepend() -> Value {
-    json!({ "type": "Prepend", "prepend": SPACE })
-}
-
 /// What normaliser and pre-tokenizer say of spaces, if they do nothing else.
 fn spaces(json: &Value) -> Result<Spaces, NoSpec> {
     let (normalizer, pre_tokenizer) = (&json["normalizer"], &json["pre_tokenizer"]);
+    let prepend = json!({ "type": "Prepend", "prepend": SPACE });
     let replace = json!({ "type": "Replace", "pattern": { "String": " " }, "content": SPACE });
     let steps = match normalizer.get("normalizers").and_then(Value::as_array) {
         Some(steps) => steps.clone(),
@@ -160,9 +156,7 @@ fn spaces(json: &Value) -> Result<Spaces, NoSpec> {
         && pre_tokenizer["replacement"] == json!(SPACE)
         && pre_tokenizer["split"] == false;
     let found = match (steps.as_slice(), pre_tokenizer["prepend_scheme"].as_str()) {
-        ([first, second], _) if cuts_nowhere && *first == prepend() && *second == replace => {
-            Some(Spaces::BeforeEachText)
-        }
+        ([first, second], _) if cuts_nowhere && *first == prepend && *second == replace => Some(Spaces::BeforeEachText),
         ([step], _) if cuts_nowhere && *step == replace => Some(Spaces::None),
         ([], Some("never")) if is_metaspace => Some(Spaces::None),
         ([], Some("first")) if is_metaspace => Some(Spaces::BeforeTheFirst),
@@ -171,6 +165,24 @@ fn spaces(json: &Value) -> Result<Spaces, NoSpec> {
     let expected = "a normaliser that puts `▁` in the place of spaces, with or without one before the text, or `Metaspace` that \
                     does not split, with the scheme `first` or `never`";
     found.ok_or_else(|| NoSpec::unsupported("the normaliser and pre-tokenizer", cutting_rules(json), expected))
+}
+
+/// Whether llama.cpp has to put a space before each text.
+///
+/// # Errors
+/// It would have to put one before some.
+fn adds_space(spaces: Spaces, folder: &TokenizerFolder, added: &[Added]) -> Result<bool, NoSpec> {
+    match spaces {
+        Spaces::BeforeEachText => Ok(true),
+        Spaces::None => Ok(false),
+        Spaces::BeforeTheFirst if begins_with_a_token(folder, added) => Ok(false),
+        Spaces::BeforeTheFirst => {
+            let found = "a space before a text's first word, and none after a special token";
+            let expected =
+                "a chat template that begins with a special token, since llama.cpp puts spaces at both or at neither";
+            Err(NoSpec::unsupported("the rule", found, expected))
+        }
+    }
 }
 
 /// Whether conversations begin with a special token, so that no text comes first.
