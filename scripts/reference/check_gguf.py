@@ -25,6 +25,7 @@ split = arguments.index("--lora") if "--lora" in arguments else len(arguments)
 (folder, *files), (adapter, *bases) = arguments[:split], arguments[split + 1 :] or [None]
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 tokenizer = AutoTokenizer.from_pretrained(folder)
+end = tokenizer.eos_token_id
 QUESTIONS = [
     "Is 74% attendance enough if the minimum is 75%?",
     "Solve for x: 3x + 5 = 20",
@@ -42,7 +43,7 @@ def greedy(llama, ids):
     found = []
     for token in llama.generate(ids, top_k=1, temp=0.0, repeat_penalty=1.0):
         found.append(token)
-        if token == 2 or len(found) == 24:
+        if token == end or len(found) == 24:
             return found
 
 
@@ -57,7 +58,7 @@ for file in files:
         theirs = llama.tokenize(text.encode(), add_bos=False, special=True)
         assert theirs == ids, (text, theirs, ids)
         with torch.no_grad():
-            expected = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=24, eos_token_id=2, pad_token_id=2)[0, len(ids) :].tolist()
+            expected = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=24, eos_token_id=end, pad_token_id=end)[0, len(ids) :].tolist()
         found = greedy(llama, ids)
         if file == files[0]:
             merged.append(found)
