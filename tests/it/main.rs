@@ -22,6 +22,7 @@ mod gate_rules;
 mod gate_stage;
 mod gguf;
 mod gguf_families;
+mod gguf_sentencepiece;
 mod gguf_tokenizers;
 mod hub;
 mod hub_server;
