@@ -105,7 +105,7 @@ pub(super) fn make_folders(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// The last resort where a file system knows no hard links.
-fn rename_to_free_place(from: &Path, place: &Path) -> io::Result<()> {
+pub(super) fn rename_to_free_place(from: &Path, place: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     Ok(renameat_with(CWD, from, CWD, place, RenameFlags::NOREPLACE)?)
 }
