@@ -136,7 +136,7 @@ pub(super) fn sync_names<'a>(places: impl IntoIterator<Item = &'a Path>) -> Resu
 }
 
 /// Flushes the names in a folder.
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     match File::open(folder).and_then(|file| file.sync_all()) {
         // Some network file systems flush names by themselves and refuse to be asked.
         Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {

@@ -146,7 +146,7 @@ fn another_machine_takes_an_experiment_in_reproduces_it_and_hits() {
     let id = project.run(&["pipelines/small.yaml"]).succeeded().experiment();
     let archive = project.path("small.pipe");
     let archive = archive.to_str().unwrap();
-    cache(&project, &["export", &id[..10], archive]);
+    cache(&project, &["export", &id[..10], "small.pipe"]);
     assert_eq!(project.pipe(&["cache", "export", &id, archive]).status.code(), Some(2), "never over a file");
     let elsewhere = Project::new();
     let imported = cache(&elsewhere, &["import", archive]);

@@ -208,7 +208,7 @@ fn every_hostile_archive_is_refused_with_its_reason_and_leaves_nothing() {
         ("a flipped byte in a file", "has the digest", |entries| entries[7].2[0] ^= 1),
         ("a flipped byte in a listing", "blobs/", |entries| entries[4].2[20] ^= 1),
         ("a flipped byte in a record", "does not prove the rest", |entries| entries[3].2[20] ^= 1),
-        ("a huge length", "ends after", |entries| {
+        ("a huge length", "has 4611686018427387904 bytes; expected 3", |entries| {
             let last = entries.len() - 1;
             entries[last].0.set_size(1 << 62);
         }),

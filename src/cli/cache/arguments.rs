@@ -14,7 +14,7 @@ never touched: of large inputs, which lie elsewhere, only the note goes.
 
 Examples:
   pipe cache gc                          what would go, how much, and why the rest stays
-  pipe cache gc --yes                    move it to the trash; takes no room away yet
+  pipe cache gc --yes                    move it to the trash, which frees no room yet
   pipe cache gc --undo                   have the latest trash back
   pipe cache gc --empty-trash --yes      delete it for good
   pipe cache gc --max-size 20GB --yes    only as much as needed, least recently used first";

@@ -12,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 use crate::digest::Digest;
 use crate::store::archive::import::outputs_of;
 use crate::store::archive::{HEAD, Shipment, VERSION};
-use crate::store::draft::{Draft, sync_files, sync_names, unique};
+use crate::store::draft::{Draft, sync_files, sync_folder, unique};
 use crate::store::error::StoreError;
 use crate::store::layout::{Class, Store};
 use crate::store::read::Located;
@@ -38,6 +38,8 @@ impl Store {
         if fs::symlink_metadata(to).is_ok() {
             return Err(StoreError::io("create", to, io::ErrorKind::AlreadyExists.into()));
         }
+        // Of a bare file name the folder is not the empty path.
+        let to = &std::path::absolute(to).map_err(|error| StoreError::io("find", to, error))?;
         let name = to.file_name().unwrap_or_default().to_string_lossy();
         let draft = Draft::at(to.with_file_name(format!(".{name}.{}", unique())));
         let mut writer = Writer { store: self, to, tar: Builder::new(BufWriter::new(draft.create()?)), entries: 0 };
@@ -50,7 +52,7 @@ impl Store {
         if !draft.link_to(to)? {
             return Err(StoreError::io("create", to, io::ErrorKind::AlreadyExists.into()));
         }
-        sync_names([to])?;
+        to.parent().map_or(Ok(()), sync_folder)?;
         Ok(Exported { entries, bytes })
     }
 }

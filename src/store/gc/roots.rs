@@ -63,7 +63,7 @@ impl Store {
         let mut files = files_below(&folder)?;
         files.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let root = |(path, metadata): &(std::path::PathBuf, fs::Metadata)| {
-            let what = format!("root `{}`", path.strip_prefix(&folder).unwrap_or(path).display());
+            let what = told(path.strip_prefix(&folder).unwrap_or(path));
             if !metadata.is_file() {
                 let problem = "it is no plain file".to_owned();
                 return Err(StoreError::UnreadableRoot { what, problem });
@@ -110,6 +110,12 @@ impl Store {
         }
         Ok(oldest)
     }
+}
+
+/// What people call a file below `roots/`.
+fn told(path: &Path) -> String {
+    let pin = path.strip_prefix("pins").ok().and_then(Path::to_str).and_then(|name| name.get(..12));
+    pin.map_or_else(|| format!("root `{}`", path.display()), |short| format!("pin {short}"))
 }
 
 /// Whether a process has a lock on a file; the lock that the question takes is let go at once.
