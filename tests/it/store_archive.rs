@@ -251,6 +251,8 @@ fn every_truncation_and_whatever_follows_the_end_is_refused() {
         fs::write(&hostile, &whole[..length]).unwrap();
         refused(folder.path(), &shipment, &format!("cut to {length}"), "");
     }
+    fs::write(&hostile, b"\x1b[2J\n".repeat(300)).unwrap();
+    refused(folder.path(), &shipment, "no tar at all", "");
     fs::write(&hostile, [&whole[..], b"and more"].concat()).unwrap();
     refused(folder.path(), &shipment, "more after the end", "follows the last entry");
 }

@@ -46,7 +46,8 @@ pub(super) fn broken(path: &Path, error: io::Error) -> StoreError {
     if error.raw_os_error().is_some() {
         return StoreError::io("read", path, error);
     }
-    StoreError::BadArchive { path: path.to_owned(), problem: error.to_string() }
+    // The message may hold bytes of the file.
+    StoreError::BadArchive { path: path.to_owned(), problem: shown(error.to_string().as_bytes()) }
 }
 
 impl<'a, R: Read> Reader<'a, R> {
@@ -204,7 +205,7 @@ impl<'a, R: Read> Reader<'a, R> {
     }
 }
 
-/// A foreign name as it may be printed.
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().take(120).collect::<String>().escape_debug().to_string()
+/// Foreign text as it may be printed.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(120).collect::<String>().escape_debug().to_string()
 }
