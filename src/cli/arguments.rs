@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::cache::CacheVerb;
 use crate::device::Backend;
 
 const EXAMPLES: &str = "\
@@ -235,15 +236,6 @@ pub struct CacheArguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: CacheVerb,
-}
-
-/// The verbs of `pipe cache`.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum CacheVerb {
-    /// Say how much is stored.
-    Stat,
-    /// Read every stored byte again and compare it with its digest; damage goes to quarantine.
-    Verify,
 }
 
 /// `pipe init`.

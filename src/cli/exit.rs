@@ -80,10 +80,12 @@ impl Exit {
             EngineError::StillDamaged { .. }
             | EngineError::DamagedInput { .. }
             | EngineError::DamagedRecord { .. }
-            | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
+            | EngineError::Store(StoreError::Damaged { .. } | StoreError::UnreadableRoot { .. }) => Self::StoreCorrupt,
             EngineError::Diverged { .. } | EngineError::LockDiverged { .. } => Self::Diverged,
             EngineError::Manifest(_)
-            | EngineError::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Self::Usage,
+            | EngineError::Store(
+                StoreError::NotFound { .. } | StoreError::Ambiguous { .. } | StoreError::BadArchive { .. },
+            ) => Self::Usage,
             EngineError::Stage { error: StageError::Cancelled, .. } | EngineError::Store(StoreError::Cancelled) => {
                 Self::Interrupted
             }

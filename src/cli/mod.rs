@@ -110,7 +110,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Show(arguments) => show::show(arguments, session),
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Models(arguments) => models::models(arguments, session),
-        Verb::Cache(arguments) => cache::cache(arguments.verb, session),
+        Verb::Cache(arguments) => cache::cache(&arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
         Verb::Doctor => Ok(doctor::doctor(session)),

@@ -16,7 +16,7 @@ use crate::engine::EngineError;
 use crate::engine::event::{Event, Sink};
 use crate::engine::key::Action;
 use crate::engine::record::{OutputRecord, StageRecord};
-use crate::engine::resolve::{Products, Stored, content_of, look_up};
+use crate::engine::resolve::{Products, Stored, content_of, look_up_to_use};
 use crate::plan::{Origin, PlannedStage, StageId};
 use crate::stage::{Cancel, Input, Numerics, Outcome, Progress, StageContext, StageError, StageObserver};
 use crate::store::{Access, Committed, Materialised, Output, ResultRecord, Sandbox, Store, StoreError};
@@ -77,7 +77,7 @@ fn try_execute(job: &Job<'_>, store: &Store, sink: &dyn Sink, cancel: &Cancel) -
     let claim = store.claim(&job.action.key(), &|| cancel.is_requested(), &mut |holder| {
         sink.emit(&Event::StageWaiting { stage: name.clone(), holder: holder.to_string() });
     })?;
-    if let (false, Stored::Hit(found)) = (job.force, look_up(job.stage, job.action, store)?) {
+    if let (false, Stored::Hit(found)) = (job.force, look_up_to_use(job.stage, job.action, store)?) {
         return Ok(JobEnd::Hit(found));
     }
     let sandbox = store.sandbox()?;

@@ -10,6 +10,7 @@
 //! Independent stages run in parallel within a budget of cores; a stage that does floating-point work takes them all.
 //! The engine never prints: it emits events. It knows `dyn Stage`, never a concrete stage.
 
+mod archive;
 mod error;
 mod execute;
 mod exports;
@@ -31,6 +32,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
+pub use archive::{check_action, shipment};
 pub use error::EngineError;
 pub use history::{RunState, runs, typed};
 pub use pin::LockTarget;
@@ -176,6 +178,7 @@ fn record_experiment(
     options: &RunOptions,
     summary: &RunSummary,
 ) -> Result<(), EngineError> {
+    store.renew_experiment(&id)?;
     if matches!(store.experiment(&id)?, Lookup::Found(_)) {
         return Ok(());
     }

@@ -82,6 +82,15 @@ pub fn look_up(stage: &PlannedStage, action: &Action, store: &Store) -> Result<S
     }
 }
 
+/// The same for a run, which relies on what it finds: it is renewed first, so that it can't be collected afterwards.
+///
+/// # Errors
+/// As [`look_up`].
+pub fn look_up_to_use(stage: &PlannedStage, action: &Action, store: &Store) -> Result<Stored, EngineError> {
+    store.renew_result(&action.key())?;
+    look_up(stage, action, store)
+}
+
 /// A stored result under the name the stage has now.
 pub fn stage_record(stage: &PlannedStage, action: &Action, record: &ResultRecord) -> Option<StageRecord> {
     let outputs = record

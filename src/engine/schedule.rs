@@ -12,7 +12,7 @@ use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
 use crate::engine::key::Action;
 use crate::engine::record::StageRecord;
-use crate::engine::resolve::{Products, Stored, action, look_up};
+use crate::engine::resolve::{Products, Stored, action, look_up_to_use};
 use crate::engine::why::Reason;
 use crate::engine::{EngineError, RunOptions, numerics_class};
 use crate::plan::{Origin, Plan, StageId};
@@ -163,7 +163,7 @@ impl<'a> Schedule<'a> {
         let action = action(self.plan, self.plan.stage(id), &self.products, self.store)?;
         let mut stored_reason = None;
         if !force {
-            match look_up(self.plan.stage(id), &action, self.store)? {
+            match look_up_to_use(self.plan.stage(id), &action, self.store)? {
                 Stored::Hit(record) => {
                     self.hit(id, *record);
                     return Ok(());
@@ -341,6 +341,8 @@ impl<'a> Schedule<'a> {
 /// [`EngineError::InputChanged`] when an input is no longer what was planned; the store's.
 pub fn keep_inputs(plan: &Plan, store: &Store) -> Result<(), EngineError> {
     for input in plan.inputs() {
+        // Before the look, so that what is seen can't be collected afterwards.
+        store.renew(input.content)?;
         if store.check(input.content)?.is_none() {
             continue;
         }

@@ -46,6 +46,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("sha2", &["sources"]),
     ("ureq", &["sources"]),
     ("comfy_table", &["report"]),
+    ("tar", &["store"]),
     ("indicatif", &["report"]),
 ];
 

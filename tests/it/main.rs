@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 mod architecture;
+mod cache_verbs;
 mod chat_template_fixtures;
 mod chat_template_hostile;
 mod clean_formats;
@@ -46,9 +47,11 @@ mod render_stages;
 mod render_support;
 mod sources;
 mod stage_run;
+mod store_archive;
 mod store_commit;
 mod store_crash;
 mod store_damage;
 mod store_disk;
+mod store_gc;
 mod tokenizer_files;
 mod tokenizer_hostile;

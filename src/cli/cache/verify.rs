@@ -1,39 +1,15 @@
-//! `pipe cache`: how much is stored, and whether every byte is what it should be.
+//! `pipe cache verify`: whether every byte is what it should be, and whether every experiment can be reproduced.
 
 use serde_json::json;
 
-use crate::cli::arguments::CacheVerb;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load, project};
+use crate::cli::{Failure, Session};
 use crate::digest::ExperimentId;
-use crate::report::table::{self, Align};
 use crate::report::units;
-use crate::store::{ClassUsage, Dangling, Store, VerifyReport};
+use crate::store::{Dangling, Store, VerifyReport};
 
-pub fn cache(verb: CacheVerb, session: &Session) -> Result<Exit, Failure> {
-    let store = load::open_store(&session.global, &project::current_root())?;
-    match verb {
-        CacheVerb::Stat => stat(&store, session),
-        CacheVerb::Verify => verify(&store, session),
-    }
-}
-
-fn stat(store: &Store, session: &Session) -> Result<Exit, Failure> {
-    let usage = store.stat()?;
-    if session.console.json {
-        say(&serde_json::to_string(&usage).unwrap_or_default());
-        return Ok(Exit::Ok);
-    }
-    let row =
-        |usage: &ClassUsage| vec![usage.class.name().to_owned(), usage.count.to_string(), units::bytes(usage.bytes)];
-    let rows: Vec<Vec<String>> = usage.classes.iter().map(row).collect();
-    say(&format!("{}\n", store.path().display()));
-    say(&table::render(&["what", "files", "bytes"], &rows, &[Align::Left, Align::Right, Align::Right]));
-    Ok(Exit::Ok)
-}
-
-fn verify(store: &Store, session: &Session) -> Result<Exit, Failure> {
+pub fn verify(store: &Store, session: &Session) -> Result<Exit, Failure> {
     let report = store.verify(&|_| {})?;
     let lacking = crate::engine::irreproducible(store)?;
     if session.console.json {
