@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
+use crate::cli::host::Host;
 use crate::cli::{Failure, Session, models, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
-use crate::engine::{EngineError, ManifestCopy, typed};
+use crate::engine::{EngineError, ManifestCopy, check_machine, typed};
 use crate::manifest::{self, Manifest, Override};
 use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
 use crate::report::units;
@@ -71,7 +72,13 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
     check_backend(manifest.backend)?;
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
     let fetched = |source: &Source| sources.locate(source);
-    let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, digest: &digest };
+    let planner = Planner {
+        kinds: registry(),
+        project: &root,
+        fetched: &fetched,
+        digest: &digest,
+        machine: &Host { store: &store },
+    };
     let whole = planner.plan(&manifest)?;
     let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
     let copy = ManifestCopy {
@@ -134,7 +141,8 @@ pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure
     check_backend(manifest.backend)?;
     let recorded: Vec<(&str, Content)> =
         record.inputs.iter().map(|(name, content)| (name.as_str(), *content)).collect();
-    let plan = Planner::plan_recorded(registry(), &manifest, &recorded)?;
+    let plan = Planner::plan_recorded(registry(), &manifest, &recorded, &Host { store })?;
+    check_machine(record, &plan, store)?;
     if plan.id() == record.plan {
         Ok(plan)
     } else {

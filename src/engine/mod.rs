@@ -18,6 +18,7 @@ mod numerics_class;
 mod preview;
 mod reproduce;
 mod resolve;
+mod retry;
 mod schedule;
 
 pub mod event;
@@ -33,7 +34,7 @@ use std::time::Instant;
 pub use error::EngineError;
 pub use history::{RunState, runs, typed};
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
-pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
+pub use reproduce::{Comparison, ReproducedStage, Reproduction, check_machine, irreproducible, reproduce};
 
 use crate::artifact::{Content, Verdict};
 use crate::digest::{Digest, ExperimentId};

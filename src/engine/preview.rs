@@ -93,6 +93,8 @@ fn own_changes(history: &History<'_>, stage: &crate::plan::PlannedStage, plan: &
     stage.stage.kind().clone_into(&mut now.kind);
     now.epoch = stage.stage.epoch();
     now.config = stage.config.keyed.clone();
+    let traces = stage.surroundings.traces(&stage.config.needs);
+    (now.env, now.tools) = (traces.variables, traces.tools);
     if now.backend.is_some() {
         now.backend = Some(plan.device().backend);
     }
