@@ -6,9 +6,9 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::getppid;
 
-use super::{Ended, Order, walls};
+use super::{Ended, Order, kernel};
 
 /// Reads an order and becomes its command.
 ///
@@ -28,13 +28,10 @@ pub fn enter(mut input: impl Read) -> Result<Infallible, String> {
 /// Gives the reason if it comes back at all.
 fn become_command(order: &Order, parent: Option<rustix::process::Pid>) -> String {
     // Were the supervisor itself killed, the command would be too.
-    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+    if let Err(error) = kernel::end_with(parent) {
         return format!("the command can't be tied to its supervisor: {error}");
     }
-    if getppid() != parent {
-        return "the supervisor is gone".to_owned();
-    }
-    if let Err(error) = walls::put_up(&order.reads, &order.writes) {
+    if let Err(error) = kernel::put_up(&order.reads, &order.writes) {
         return format!("the kernel refuses the walls around the command: {error}");
     }
     let error = Command::new(&order.program)

@@ -6,7 +6,7 @@
 //! ```
 //! The supervisor outlives neither: its stdin ends when the runner stops it or dies, also by `kill -9`, and then it ends
 //! the command's process group and whatever escaped from it. The last step before the command puts up the kernel's walls
-//! (`walls`). All of it is done by this very program starting itself, so no step runs between a fork and an exec.
+//! (`kernel`). All of it is done by this very program starting itself, so no step runs between a fork and an exec.
 //!
 //! The only room that knows Landlock and process groups. It reads no environment: the order says all.
 
@@ -16,6 +16,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 mod enter;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+mod kernel;
 mod lines;
 mod runner;
 mod supervisor;
@@ -24,7 +26,13 @@ mod walls;
 pub use enter::enter;
 pub use runner::run;
 pub use supervisor::supervise;
-pub use walls::{Walls, walls};
+pub use walls::Walls;
+
+/// Asks the kernel what it can keep a command from; changes nothing.
+#[must_use]
+pub fn walls() -> Walls {
+    kernel::walls()
+}
 
 /// The hidden verb of the supervisor.
 pub const SUPERVISE: &str = "__supervise";

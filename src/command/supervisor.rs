@@ -12,11 +12,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, waitpid,
-};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
 
-use super::{CommandError, ENTER, Ended, Order};
+use super::{CommandError, ENTER, Ended, Order, kernel};
 
 /// How long a command has between the word to stop and its end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,8 +36,7 @@ pub fn supervise(input: impl Read + Send + 'static, program: &Path) -> Result<()
     let mut line = Vec::new();
     input.read_until(b'\n', &mut line).map_err(CommandError::supervisor("got no order"))?;
     let order: Order = serde_json::from_slice(&line)?;
-    set_child_subreaper(Some(getpid()))
-        .map_err(|error| CommandError::supervisor("can't look after its descendants")(error.into()))?;
+    kernel::adopt_orphans().map_err(CommandError::supervisor("can't look after its descendants"))?;
     // The command dies with the thread that started it, so that has to be this one.
     let child = start(program, &line).map_err(CommandError::supervisor("can't start"))?;
     let group = Pid::from_child(&child);
@@ -106,7 +103,7 @@ fn ended(status: io::Result<ExitStatus>) -> Ended {
 fn end_descendants() {
     let deadline = Instant::now() + HUNT;
     while Instant::now() < deadline {
-        for child in children() {
+        for child in kernel::children() {
             let _ = kill_process(child, Signal::KILL);
         }
         match waitpid(None, WaitOptions::NOHANG) {
@@ -116,18 +113,4 @@ fn end_descendants() {
             Err(_) => return,
         }
     }
-}
-
-/// The processes whose parent is this one. Source: proc_pid_stat(5).
-fn children() -> Vec<Pid> {
-    let own = getpid().as_raw_nonzero().get();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| parent_of(*pid) == Some(own)).filter_map(Pid::from_raw).collect()
-}
-
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything, brackets too; after it come the state and the parent.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

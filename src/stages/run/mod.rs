@@ -13,6 +13,8 @@ mod settings;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Once;
 
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection};
@@ -77,6 +79,7 @@ impl StageKind for Run {
             return Err(StageError::failed(format!("the secret `{unset}` is not set in the environment")));
         }
         warn_of_missing_walls(context);
+        warn_of_scripts(context);
         let place = Place::prepare(context)?;
         let order = place.order(config, context)?;
         let relay = Relay::new(context.observer, secrets.values());
@@ -96,6 +99,22 @@ impl StageKind for Run {
             Ended::Stopped => return Err(StageError::Cancelled),
         }
         Ok(Outcome::default())
+    }
+}
+
+/// Says of each tool that is a script that what it starts is in no key and may not be found.
+fn warn_of_scripts(context: &StageContext<'_>) {
+    for (name, tool) in &context.surroundings.tools {
+        let mut start = [0; 2];
+        // One that can't be read can't be started either, and that is told then.
+        let read = File::open(&tool.path).and_then(|mut file| file.read_exact(&mut start));
+        if read.is_ok() && start == *b"#!" {
+            let message = format!("the tool `{name}` is a script, `{}`", tool.path.display());
+            let warning = Diagnostic::warning("run::script_tool", message);
+            let help = "what it starts is not in the key, and is not found unless it is under `tools` too; if it only \
+                        stands for a program, put that first on PATH";
+            context.observer.warning(warning.help(help));
+        }
     }
 }
 

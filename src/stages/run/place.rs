@@ -56,7 +56,7 @@ impl Place {
         let program = tools.get(&program).map(|tool| tool.path.clone()).ok_or_else(|| {
             StageError::failed(format!("the program `{program}` was not looked for when the plan was made"))
         })?;
-        let mut reads = vec![self.bin.clone()];
+        let mut reads = vec![self.bin.clone(), self.root.join("in")];
         for tool in tools.values() {
             reads.push(tool.path.clone());
             reads.extend(tool.folders.iter().cloned());
