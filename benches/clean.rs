@@ -19,6 +19,7 @@ use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Progress, StageContext, StageKind, StageObserver};
 use pipe::stages::clean::{Clean, CleanSettings, Dedupe, OnInvalid, OverlapRule};
+use pipe::surroundings::Surroundings;
 
 const PEER: &str = r"sed -e 's#//.*$##' -e '/^[[:space:]]*$/d' rows.jsonl | grep -E '^[[:space:]]*\{' > peer.jsonl";
 
@@ -105,6 +106,7 @@ fn clean(folder: &Path, overlap: OverlapRule, dedupe: Dedupe) -> Result<Took, Bo
         inputs,
         output_folder: outputs,
         device: DeviceSpec::default(),
+        surroundings: &Surroundings::default(),
         observer: &Silent,
         cancel: Cancel::default(),
     };

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,6 +20,7 @@ use pipe::manifest;
 use pipe::plan::Planner;
 use pipe::stage::{Numerics, Outcome, Stage, StageContext, StageError, StageKind};
 use pipe::stage_config::Kind;
+use pipe::surroundings::Bare;
 
 const STAGES: usize = 1_000;
 const ROUNDS: usize = 21;
@@ -49,14 +51,14 @@ impl StageKind for Step {
     const ABOUT: &'static str = "A stage of the bench.";
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[InputPort {
-        name: "files",
+        name: Cow::Borrowed("files"),
         accepts: &[ArtifactKind::File, ArtifactKind::Records],
         arity: Arity::Many,
         projection: Projection::Whole,
         about: "What it reads.",
     }];
     const OUTPUTS: &'static [OutputPort] =
-        &[OutputPort { name: "records", kind: ArtifactKind::Records, about: "What it writes." }];
+        &[OutputPort { name: Cow::Borrowed("records"), kind: ArtifactKind::Records, about: "What it writes." }];
     const NUMERICS: Numerics = Numerics::Float;
 
     fn run(_: &StepConfig, _: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -109,7 +111,8 @@ fn plan(text: &str, project: &Path) {
     let manifest = manifest::read("bench.yaml", text.as_bytes(), &[]).expect("the bench's manifest is readable");
     let digest = |_: &Path| Ok(Content::File(Digest::of(b"raw")));
     let plan =
-        Planner { kinds: &KINDS, project, fetched: &|_| None, pinned: &|_| None, digest: &digest }.plan(&manifest);
+        Planner { kinds: &KINDS, project, fetched: &|_| None, pinned: &|_| None, digest: &digest, machine: &Bare }
+            .plan(&manifest);
     assert_eq!(plan.map(|plan| plan.order().len()).unwrap_or_default(), STAGES);
 }
 

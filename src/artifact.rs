@@ -1,5 +1,6 @@
 //! What flows along the edges of a plan: artifact kinds, and the typed ports of a stage kind.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ use crate::digest::{BadDigest, Digest};
 pub enum ArtifactKind {
     /// A file from outside, of any format: what an input of a manifest is until a stage has read it.
     File,
+    /// A folder of any files, written or read by commands.
+    Folder,
     /// JSON Lines of validated trajectory or text records, written by `clean`.
     Records,
     /// JSON Lines of rows that were refused, each with its reasons.
@@ -36,11 +39,29 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::File,
+        Self::Folder,
+        Self::Records,
+        Self::Rejects,
+        Self::Prompts,
+        Self::Tokenizer,
+        Self::Model,
+        Self::Adapter,
+        Self::GgufAdapter,
+        Self::Curve,
+        Self::Statistics,
+        Self::Report,
+        Self::Verdict,
+    ];
+
     /// The name used in diagnostics and schemas.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::File => "file",
+            Self::Folder => "folder",
             Self::Records => "records",
             Self::Rejects => "rejects",
             Self::Prompts => "prompts",
@@ -58,7 +79,7 @@ impl ArtifactKind {
     /// Whether an artifact of this kind is a folder rather than a file.
     #[must_use]
     pub const fn is_folder(self) -> bool {
-        matches!(self, Self::Tokenizer | Self::Model | Self::Adapter | Self::GgufAdapter)
+        matches!(self, Self::Folder | Self::Tokenizer | Self::Model | Self::Adapter | Self::GgufAdapter)
     }
 }
 
@@ -133,11 +154,11 @@ pub enum Projection {
     Files(&'static [&'static str]),
 }
 
-/// An input of a stage kind.
-#[derive(Debug, Clone, Copy)]
+/// An input of a stage kind, or of one stage whose settings name its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputPort {
     /// The name used under `in:`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The kinds it takes.
     pub accepts: &'static [ArtifactKind],
     /// How many edges it takes.
@@ -148,11 +169,11 @@ pub struct InputPort {
     pub about: &'static str,
 }
 
-/// An output of a stage kind.
-#[derive(Debug, Clone, Copy)]
+/// An output of a stage kind, or of one stage whose settings name its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputPort {
     /// The slot's name: `stage.slot` refers to it.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What is written there.
     pub kind: ArtifactKind,
     /// One sentence for `--help`, schema and hover.

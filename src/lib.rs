@@ -4,6 +4,7 @@
 
 pub mod artifact;
 pub mod cli;
+pub mod command;
 pub mod device;
 pub mod diagnostic;
 pub mod digest;
@@ -21,5 +22,6 @@ pub mod stage;
 pub mod stage_config;
 pub mod stages;
 pub mod store;
+pub mod surroundings;
 pub mod text;
 pub mod tokenizer_spec;

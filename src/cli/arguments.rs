@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::cache::CacheVerb;
+use crate::command::{ENTER, SUPERVISE};
 use crate::device::Backend;
 
 const EXAMPLES: &str = "\
@@ -93,6 +94,12 @@ pub enum Verb {
     Init(InitArguments),
     /// Look over this machine: backends, CPU, cache, hub, pip. Contacts nobody.
     Doctor,
+    /// Look after a command on behalf of a run.
+    #[command(hide = true, name = SUPERVISE)]
+    Supervise,
+    /// Become a command.
+    #[command(hide = true, name = ENTER)]
+    Enter,
 }
 
 /// A manifest with its overrides.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
+use crate::cli::host::Host;
 use crate::cli::{Failure, Session, models, pins, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
-use crate::engine::{EngineError, LockTarget, ManifestCopy, typed};
-use crate::lock::Lock;
+use crate::engine::{EngineError, LockTarget, ManifestCopy, check_machine, typed};
+use crate::lock::{Lock, PinnedMachine};
 use crate::manifest::{self, Manifest, Override};
 use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
 use crate::report::units;
@@ -80,7 +81,15 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
     let fetched = |source: &Source| if fetch == Fetch::Pinned { None } else { sources.locate(source) };
     let pinned = |source: &Source| pins::content(lock.as_ref()?, source, fetch == Fetch::Pinned);
-    let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, pinned: &pinned, digest: &digest };
+    let host = Host { store: &store };
+    let planner = Planner {
+        kinds: registry(),
+        project: &root,
+        fetched: &fetched,
+        pinned: &pinned,
+        digest: &digest,
+        machine: &PinnedMachine { lock: lock.as_ref().filter(|_| fetch == Fetch::Pinned), machine: &host },
+    };
     let whole = planner.plan(&manifest)?;
     pins::check(lock.as_ref(), &whole, &manifest)?;
     let lock_target = LockTarget {
@@ -149,7 +158,8 @@ pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure
     check_backend(manifest.backend)?;
     let recorded: Vec<(&str, Content)> =
         record.inputs.iter().map(|(name, content)| (name.as_str(), *content)).collect();
-    let plan = Planner::plan_recorded(registry(), &manifest, &recorded)?;
+    let plan = Planner::plan_recorded(registry(), &manifest, &recorded, &Host { store })?;
+    check_machine(record, &plan, store)?;
     if plan.id() == record.plan {
         Ok(plan)
     } else {

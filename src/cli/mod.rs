@@ -3,11 +3,13 @@
 mod arguments;
 mod cache;
 mod check;
+mod command;
 mod console;
 mod doctor;
 mod exit;
 mod frozen;
 mod graph;
+mod host;
 mod init;
 mod load;
 mod machine;
@@ -114,6 +116,8 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
         Verb::Doctor => Ok(doctor::doctor(session)),
+        Verb::Supervise => Ok(command::supervise()),
+        Verb::Enter => Ok(command::enter()),
     }
 }
 

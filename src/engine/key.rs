@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::device::Backend;
 use crate::digest::{ActionKey, Canonical, Digest};
+use crate::surroundings::Traces;
 
 /// The version of this very structure; bumped when an ingredient is added or its meaning changes.
 const SCHEMA: u32 = 1;
@@ -33,6 +34,12 @@ pub struct Action {
     pub backend: Option<Backend>,
     /// The type that arithmetic is done in, for the same stages.
     pub compute_type: Option<String>,
+    /// Of each variable of the environment that the stage asked for, the digest of its value; none when it is not set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Option<Digest>>,
+    /// Of each program that the stage asked for, the digest of its file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, Digest>,
 }
 
 impl Action {
@@ -40,7 +47,8 @@ impl Action {
     #[must_use]
     pub fn new(kind: &str, epoch: u32, config: Value) -> Self {
         let inputs = BTreeMap::new();
-        Self { schema: SCHEMA, kind: kind.to_owned(), epoch, config, inputs, backend: None, compute_type: None }
+        let (kind, env, tools) = (kind.to_owned(), BTreeMap::new(), BTreeMap::new());
+        Self { schema: SCHEMA, kind, epoch, config, inputs, backend: None, compute_type: None, env, tools }
     }
 
     /// `blake3::derive_key("pipe action v1", canonical(action))`.
@@ -50,7 +58,7 @@ impl Action {
             |list: &Vec<Digest>| Canonical::List(list.iter().map(|digest| Canonical::from(*digest)).collect());
         let inputs = self.inputs.iter().map(|(port, list)| (port.clone(), digests(list))).collect();
         let optional = |text: Option<&str>| text.map_or(Canonical::Null, Canonical::from);
-        ActionKey::of(&Canonical::map([
+        let mut ingredients = vec![
             ("schema", Canonical::from(self.schema)),
             ("kind", Canonical::from(self.kind.as_str())),
             ("epoch", Canonical::from(self.epoch)),
@@ -58,7 +66,10 @@ impl Action {
             ("inputs", Canonical::Map(inputs)),
             ("backend", optional(self.backend.map(Backend::name))),
             ("compute_type", optional(self.compute_type.as_deref())),
-        ]))
+        ];
+        // Absent where a stage asks for nothing, so that keys of such stages are what they were before there were any.
+        ingredients.extend(Traces { variables: self.env.clone(), tools: self.tools.clone() }.canonical());
+        ActionKey::of(&Canonical::map(ingredients))
     }
 }
 
@@ -80,7 +91,7 @@ mod tests {
     #[test]
     fn each_ingredient_changed_alone_gives_another_key() {
         let base = action().key();
-        let changes: [fn(&mut Action); 9] = [
+        let changes: [fn(&mut Action); 13] = [
             |action| action.schema += 1,
             |action| action.kind = "merge".into(),
             |action| action.epoch += 1,
@@ -88,6 +99,10 @@ mod tests {
             |action| action.config["lora_r"] = json!(8.0),
             |action| action.backend = Some(Backend::NdArray),
             |action| action.compute_type = None,
+            |action| action.env = BTreeMap::from([("HOME".into(), None)]),
+            |action| action.env = BTreeMap::from([("HOME".into(), Some(Digest::of(b"/root")))]),
+            |action| action.tools = BTreeMap::from([("HOME".into(), Digest::of(b"/root"))]),
+            |action| drop(action.inputs.insert("env".into(), vec![Digest::of(b"/root")])),
             |action| action.inputs.get_mut("prompts").expect("port").reverse(),
             |action| {
                 let model = action.inputs.remove("model").expect("port");

@@ -20,6 +20,7 @@ mod pin;
 mod preview;
 mod reproduce;
 mod resolve;
+mod retry;
 mod schedule;
 
 pub mod event;
@@ -37,7 +38,7 @@ pub use error::EngineError;
 pub use history::{RunState, runs, typed};
 pub use pin::LockTarget;
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
-pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
+pub use reproduce::{Comparison, ReproducedStage, Reproduction, check_machine, irreproducible, reproduce};
 
 use crate::artifact::{Content, Verdict};
 use crate::digest::{Digest, ExperimentId};

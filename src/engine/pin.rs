@@ -71,6 +71,7 @@ fn lock_of(target: &LockTarget, plan: &Plan, experiment: ExperimentId, summary: 
         verdict: summary.verdict,
         backend: plan.device().backend,
         inputs: inputs.collect(),
+        machine: lock::traces(plan),
         stages: stages.collect(),
     }
 }

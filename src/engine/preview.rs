@@ -73,7 +73,7 @@ pub fn preview(plan: &Plan, store: &Store) -> Result<Vec<PreviewedStage>, Engine
 /// An input of a stage that is not here and of which the stage reads a part that is not known: a lock pins a model's digest, not
 /// those of its files.
 fn absent_folder(plan: &Plan, stage: &PlannedStage, store: &Store) -> Option<String> {
-    let absent = stage.inputs.iter().flat_map(|edges| edges.origins.iter().map(move |origin| (origin, edges.port)));
+    let absent = stage.inputs.iter().flat_map(|edges| edges.origins.iter().map(move |origin| (origin, &edges.port)));
     let absent = absent.filter_map(|(origin, port)| match origin {
         Origin::Input { name, content, .. } => Some((name, content, port)),
         Origin::Output { .. } => None,
@@ -110,6 +110,8 @@ fn own_changes(history: &History<'_>, stage: &PlannedStage, plan: &Plan) -> Vec<
     stage.stage.kind().clone_into(&mut now.kind);
     now.epoch = stage.stage.epoch();
     now.config = stage.config.keyed.clone();
+    let traces = stage.surroundings.traces(&stage.config.needs);
+    (now.env, now.tools) = (traces.variables, traces.tools);
     if now.backend.is_some() {
         now.backend = Some(plan.device().backend);
     }

@@ -11,6 +11,7 @@ use crate::engine::why::{Feed, Reason};
 use crate::plan::{Origin, Plan, PlannedStage, PortEdges, StageId};
 use crate::stage::{Numerics, Outcome};
 use crate::store::{Lookup, ResultRecord, Store};
+use crate::surroundings::Traces;
 
 /// The type model stages compute in. The only one there is; in the key so that others can come.
 const COMPUTE_TYPE: &str = "float32";
@@ -42,8 +43,10 @@ pub fn action(plan: &Plan, stage: &PlannedStage, products: &Products, store: &St
     for edges in stage.inputs.iter().filter(|edges| !edges.origins.is_empty()) {
         let read = |origin: &Origin| store.project(content_of(origin, products), edges.port.projection);
         let digests: Result<Vec<Digest>, _> = edges.origins.iter().map(read).collect();
-        action.inputs.insert(edges.port.name.to_owned(), digests?);
+        action.inputs.insert(edges.port.name.to_string(), digests?);
     }
+    let Traces { variables, tools } = stage.surroundings.traces(&stage.config.needs);
+    (action.env, action.tools) = (variables, tools);
     if stage.stage.numerics() == Numerics::Float {
         action.backend = Some(plan.device().backend);
         action.compute_type = Some(COMPUTE_TYPE.to_owned());

@@ -1,5 +1,6 @@
 //! Why a stage runs: the typed difference between what it is about to do and what it did last time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,20 @@ pub enum Reason {
         /// What it is.
         new: u32,
     },
+    /// A variable of the environment that the stage asks for has another value. Which, nobody keeps.
+    EnvChanged {
+        /// The variable.
+        name: String,
+    },
+    /// A program that the stage asks for is another file.
+    ToolChanged {
+        /// The program.
+        name: String,
+        /// Its digest last time.
+        old: Option<Digest>,
+        /// What it is now.
+        new: Option<Digest>,
+    },
     /// Another backend or compute type.
     BackendChanged {
         /// What it was.
@@ -114,6 +129,7 @@ pub fn differences(old: &Action, new: &Action, feeds: impl Fn(&str, usize) -> Fe
     }
     config_differences(&mut Vec::new(), Some(&old.config), Some(&new.config), &mut reasons);
     input_differences(old, new, feeds, &mut reasons);
+    machine_differences(old, new, &mut reasons);
     if (old.backend, &old.compute_type) != (new.backend, &new.compute_type) {
         reasons.push(Reason::BackendChanged { old: compute(old), new: compute(new) });
     }
@@ -170,6 +186,18 @@ fn input_differences(old: &Action, new: &Action, feeds: impl Fn(&str, usize) -> 
     }
 }
 
+fn machine_differences(old: &Action, new: &Action, reasons: &mut Vec<Reason>) {
+    let names: BTreeSet<&String> = old.env.keys().chain(new.env.keys()).collect();
+    for name in names.into_iter().filter(|name| old.env.get(*name) != new.env.get(*name)) {
+        reasons.push(Reason::EnvChanged { name: name.clone() });
+    }
+    let names: BTreeSet<&String> = old.tools.keys().chain(new.tools.keys()).collect();
+    for name in names.into_iter().filter(|name| old.tools.get(*name) != new.tools.get(*name)) {
+        let (old, new) = (old.tools.get(name).copied(), new.tools.get(name).copied());
+        reasons.push(Reason::ToolChanged { name: name.clone(), old, new });
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<Value>| value.as_ref().map_or_else(|| "unset".to_owned(), Value::to_string);
@@ -188,6 +216,10 @@ impl fmt::Display for Reason {
             Self::EdgesChanged { port } => write!(out, "the edges of `{port}` changed"),
             Self::KindChanged { old, new } => write!(out, "`uses` changed: {old} → {new}"),
             Self::EpochBumped { old, new } => write!(out, "this version computes it anew (epoch {old} → {new})"),
+            Self::EnvChanged { name } => write!(out, "env `{name}` changed"),
+            Self::ToolChanged { name, old, new } => {
+                write!(out, "tool `{name}` changed: {} → {}", short(old), short(new))
+            }
             Self::BackendChanged { old, new } => write!(out, "backend changed: {old} → {new}"),
             Self::Evicted => write!(out, "its result is no longer in the cache"),
             Self::Damaged { slot } => write!(out, "its `{slot}` was damaged in the cache"),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Lock, LockedStage};
+use super::{Lock, LockedStage, traces};
 use crate::artifact::Content;
 use crate::device::Backend;
 use crate::plan::{Origin, Plan, PlannedStage, StageId};
@@ -30,6 +30,16 @@ pub enum Drift {
     InputAdded {
         /// The source.
         source: String,
+    },
+    /// A variable that stages ask for has another value.
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// A program that stages use has other bytes.
+    Tool {
+        /// Its name.
+        name: String,
     },
     /// Model work is to run elsewhere.
     Backend {
@@ -85,48 +95,21 @@ impl Lock {
         if plan.id() == self.plan {
             return Vec::new();
         }
-        let mut found = self.input_drift(plan);
-        let changed_inputs: BTreeSet<&str> = found
-            .iter()
-            .filter_map(|drift| match drift {
-                Drift::InputChanged { source, .. } | Drift::InputAdded { source } => Some(source.as_str()),
-                _ => None,
-            })
-            .collect();
-        let by_name: BTreeMap<&str, &LockedStage> =
-            self.stages.iter().map(|(name, stage)| (name.as_str(), stage)).collect();
-        let nodes: BTreeSet<_> = self.stages.values().map(|stage| stage.node).collect();
-        let moved: Vec<StageId> =
-            plan.order().iter().copied().filter(|id| !nodes.contains(&plan.stage(*id).node)).collect();
-        let (mut stages, mut after) = (Vec::new(), 0);
-        for id in &moved {
-            let stage = plan.stage(*id);
-            let is_moved_by_input = sources(stage).any(|source| changed_inputs.contains(source.as_str()));
-            let cause = cause(stage, by_name.get(stage.name.as_str()).copied());
-            // Where what it reads differs, that is enough of a cause, unless something of its own does so visibly.
-            let is_moved = is_moved_by_input || plan.upstream(*id).iter().any(|upstream| moved.contains(upstream));
-            match cause {
-                Drift::Stage { .. } if is_moved || self.backend_moves(stage, plan) => after += 1,
-                cause => stages.push(cause),
-            }
-        }
-        if self.backend != plan.device().backend {
-            found.push(Drift::Backend { locked: self.backend, now: plan.device().backend });
-        }
-        found.extend(stages);
+        let outside = self.outside_drift(plan);
+        let stages = self.stage_drift(plan, &outside);
         let is_gone = |name: &str, stage: &LockedStage| {
             plan.find(name).is_none() && plan.order().iter().all(|id| plan.stage(*id).node != stage.node)
         };
         let gone = self.stages.iter().filter(|(name, stage)| is_gone(name, stage));
-        found.extend(gone.map(|(stage, _)| Drift::StageRemoved { stage: stage.clone() }));
-        if after > 0 {
-            found.push(Drift::After { stages: after });
-        }
-        found
+        let gone = gone.map(|(stage, _)| Drift::StageRemoved { stage: stage.clone() });
+        let (causes, after): (Vec<Drift>, Vec<Drift>) =
+            stages.into_iter().partition(|drift| !matches!(drift, Drift::After { .. }));
+        outside.into_iter().chain(causes).chain(gone).chain(after).collect()
     }
 
-    fn input_drift(&self, plan: &Plan) -> Vec<Drift> {
-        let drift = plan.inputs().filter_map(|input| {
+    /// What differs outside of the stages themselves: inputs, the machine, the backend.
+    fn outside_drift(&self, plan: &Plan) -> Vec<Drift> {
+        let inputs = plan.inputs().filter_map(|input| {
             let source = input.source.to_string();
             match self.inputs.get(&source) {
                 None => Some(Drift::InputAdded { source }),
@@ -136,12 +119,55 @@ impl Lock {
                 Some(_) => None,
             }
         });
-        drift.collect()
+        let now = traces(plan);
+        let variables = changed(&self.machine.variables, &now.variables).map(|name| Drift::Variable { name });
+        let tools = changed(&self.machine.tools, &now.tools).map(|name| Drift::Tool { name });
+        let backend = plan.device().backend;
+        let backend = (self.backend != backend).then_some(Drift::Backend { locked: self.backend, now: backend });
+        inputs.chain(variables).chain(tools).chain(backend).collect()
     }
 
-    fn backend_moves(&self, stage: &PlannedStage, plan: &Plan) -> bool {
-        stage.stage.numerics() == Numerics::Float && self.backend != plan.device().backend
+    /// The stages that differ: each with its own cause, and how many differ only because of others or of what is `outside`.
+    fn stage_drift(&self, plan: &Plan, outside: &[Drift]) -> Vec<Drift> {
+        let nodes: BTreeSet<_> = self.stages.values().map(|stage| stage.node).collect();
+        let moved: BTreeSet<StageId> =
+            plan.order().iter().copied().filter(|id| !nodes.contains(&plan.stage(*id).node)).collect();
+        let (mut found, mut after) = (Vec::new(), 0);
+        for id in &moved {
+            let stage = plan.stage(*id);
+            let is_after = plan.upstream(*id).iter().any(|upstream| moved.contains(upstream))
+                || outside.iter().any(|drift| drift.reaches(stage));
+            match cause(stage, self.stages.get(stage.name.as_str())) {
+                // What it reads differs, which is enough of a cause unless something of its own does so visibly.
+                Drift::Stage { .. } if is_after => after += 1,
+                cause => found.push(cause),
+            }
+        }
+        found.extend((after > 0).then_some(Drift::After { stages: after }));
+        found
     }
+}
+
+impl Drift {
+    /// Whether a difference outside of the stages makes this one differ by itself.
+    fn reaches(&self, stage: &PlannedStage) -> bool {
+        match self {
+            Self::InputChanged { source, .. } | Self::InputAdded { source } => reads(stage, source),
+            Self::Variable { name } => stage.config.needs.variables.contains(name),
+            Self::Tool { name } => stage.config.needs.tools.contains(name),
+            Self::Backend { .. } => stage.stage.numerics() == Numerics::Float,
+            _ => false,
+        }
+    }
+}
+
+/// The names that both know, with another value.
+fn changed<'a, T: PartialEq>(
+    locked: &'a BTreeMap<String, T>,
+    now: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = String> + 'a {
+    let differs = |(name, value): &(&String, &T)| locked.get(*name).is_some_and(|locked| locked != *value);
+    now.iter().filter(differs).map(|(name, _)| name.clone())
 }
 
 /// What of a stage itself differs from what is locked under its name.
@@ -157,11 +183,11 @@ fn cause(stage: &PlannedStage, locked: Option<&LockedStage>) -> Drift {
     }
 }
 
-/// The sources that a stage reads directly.
-fn sources(stage: &PlannedStage) -> impl Iterator<Item = String> {
-    stage.inputs.iter().flat_map(|edges| &edges.origins).filter_map(|origin| match origin {
-        Origin::Input { source, .. } => Some(source.to_string()),
-        Origin::Output { .. } => None,
+/// Whether a stage reads a source directly.
+fn reads(stage: &PlannedStage, wanted: &str) -> bool {
+    stage.inputs.iter().flat_map(|edges| &edges.origins).any(|origin| match origin {
+        Origin::Input { source, .. } => source.to_string() == wanted,
+        Origin::Output { .. } => false,
     })
 }
 
@@ -173,6 +199,8 @@ impl fmt::Display for Drift {
                 write!(formatter, "the input `{source}` changed: {locked} → {now}")
             }
             Self::InputAdded { source } => write!(formatter, "the input `{source}` is new"),
+            Self::Variable { name } => write!(formatter, "the variable `{name}` has another value"),
+            Self::Tool { name } => write!(formatter, "the program `{name}` has other bytes"),
             Self::Backend { locked, now } => write!(formatter, "the backend changed: {locked} → {now}"),
             Self::StageAdded { stage } => write!(formatter, "the stage `{stage}` is new"),
             Self::StageRemoved { stage } => write!(formatter, "the stage `{stage}` is gone"),

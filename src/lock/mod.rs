@@ -15,11 +15,14 @@ use crate::artifact::{Content, Verdict};
 use crate::device::Backend;
 use crate::digest::{ActionKey, Digest, ExperimentId, PlanId};
 use crate::plan::{experiment_id, plan_id};
+use crate::surroundings::Traces;
 
 mod drift;
+mod machine;
 mod text;
 
 pub use drift::Drift;
+pub use machine::{PinnedMachine, traces};
 pub use text::{LockError, read, write};
 
 /// The version of the format.
@@ -43,6 +46,9 @@ pub struct Lock {
     /// Source, as the manifest writes it, to its bytes.
     #[serde(default)]
     pub inputs: BTreeMap<String, Pin>,
+    /// What stages that ask for variables and programs were given.
+    #[serde(default, skip_serializing_if = "Traces::is_empty")]
+    pub machine: Traces,
     /// Stage name to what it gave.
     #[serde(default)]
     pub stages: BTreeMap<String, LockedStage>,

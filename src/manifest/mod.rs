@@ -9,12 +9,14 @@ use crate::diagnostic::{Diagnostic, SourceText};
 use crate::reference::{Edge, Name};
 use crate::source::Source;
 
+pub(crate) mod command;
 mod exports;
 mod fields;
 mod inputs;
 mod interpolate;
 mod names;
 mod params;
+mod policy;
 pub(crate) mod problems;
 mod schema;
 mod settings;
@@ -25,6 +27,7 @@ pub(crate) mod typed_yaml;
 mod yaml;
 
 pub use params::{BadOverride, Override, Param};
+pub use policy::Policy;
 pub(crate) use problems::Problems;
 pub use schema::schema;
 pub use settings::{Facet, Settings};
@@ -87,8 +90,10 @@ pub struct StageEntry {
     pub ports: Vec<PortEntry>,
     /// Whether `in:` was reported, so that an absent port means nothing.
     pub ports_damaged: bool,
-    /// What stands under `with:`.
+    /// What stands under `with:`; of a command, beside `run:`.
     pub with: Settings,
+    /// How it is run.
+    pub policy: Policy,
 }
 
 /// A port under `in:` and the edges into it.

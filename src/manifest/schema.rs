@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::VERSION;
+use super::{VERSION, command, policy};
 use crate::artifact::{Arity, InputPort};
 use crate::stage::Stage;
 
@@ -68,6 +68,14 @@ fn definitions() -> Map<String, Value> {
         "interpolation": {
             "description": "A param: `${params.<name>}`.", "type": "string", "pattern": "\\$\\{",
         },
+        "timeout-minutes": {
+            "description": "How long one attempt may take; a stage that takes longer is stopped and has failed.",
+            "type": "number", "exclusiveMinimum": 0, "maximum": policy::MOST_MINUTES,
+        },
+        "retry": {
+            "description": "How often it is tried again after a failure that may be a passing one.",
+            "type": "integer", "minimum": 0, "maximum": policy::MOST_RETRIES, "default": 0,
+        },
         "export": {
             "anyOf": [
                 { "$ref": "#/$defs/output" },
@@ -94,7 +102,7 @@ fn definitions() -> Map<String, Value> {
 fn stages(kinds: &[&dyn Stage]) -> Value {
     let own = |kind: &&dyn Stage| {
         let branch = json!({
-            "if": { "required": ["uses"] },
+            "if": { "anyOf": [{ "required": ["uses"] }, { "required": [command::KIND] }] },
             "then": { "$ref": "#/$defs/stage" },
             "else": { "$ref": definition_ref(kind.kind()) },
         });
@@ -118,18 +126,24 @@ fn any_stage(kinds: &[&dyn Stage]) -> Value {
             "then": { "$ref": definition_ref(kind.kind()) },
         })
     };
+    let runs = kinds.iter().any(|kind| kind.kind() == command::KIND);
+    let used = || kinds.iter().filter(|kind| kind.kind() != command::KIND);
     let name = |kind: &&dyn Stage| json!({ "const": kind.kind(), "description": kind.about() });
-    json!({
+    let kind = json!({
         "type": "object",
         "required": ["uses"],
         "properties": {
             "uses": {
                 "description": "The stage kind; the stage's name unless given.",
-                "anyOf": kinds.iter().map(name).collect::<Vec<_>>(),
+                "anyOf": used().map(name).collect::<Vec<_>>(),
             },
         },
-        "allOf": kinds.iter().map(branch).collect::<Vec<_>>(),
-    })
+        "allOf": used().map(branch).collect::<Vec<_>>(),
+    });
+    if !runs {
+        return kind;
+    }
+    json!({ "if": { "required": [command::KIND] }, "then": { "$ref": definition_ref(command::KIND) }, "else": kind })
 }
 
 fn definition_ref(kind: &str) -> String {
@@ -151,14 +165,18 @@ fn add_kind(kind: &dyn Stage, definitions: &mut Map<String, Value>) {
     adapt(&mut with, name);
     let needs_settings = with["required"].as_array().is_some_and(|required| !required.is_empty());
     let ports: Map<String, Value> =
-        kind.inputs().iter().map(|port| (port.name.to_owned(), port_schema(port))).collect();
-    let needed: Vec<&str> = kind.inputs().iter().filter(|port| is_needed(port)).map(|port| port.name).collect();
+        kind.inputs().iter().map(|port| (port.name.to_string(), port_schema(port))).collect();
+    let needed: Vec<&str> = kind.inputs().iter().filter(|port| is_needed(port)).map(|port| &*port.name).collect();
     let mut required = Vec::new();
     if !needed.is_empty() {
         required.push("in");
     }
     if needs_settings {
         required.push("with");
+    }
+    if name == command::KIND {
+        definitions.insert(format!("stage-{name}"), command_schema(kind.about(), &with));
+        return;
     }
     let stage = json!({
         "description": format!("{} Outputs: {}.", kind.about(), outputs(kind)),
@@ -172,9 +190,33 @@ fn add_kind(kind: &dyn Stage, definitions: &mut Map<String, Value>) {
                 "type": "object", "required": needed, "additionalProperties": false, "properties": ports,
             },
             "with": with,
+            "timeout-minutes": { "$ref": "#/$defs/timeout-minutes" },
+            "retry": { "$ref": "#/$defs/retry" },
         },
     });
     definitions.insert(format!("stage-{name}"), stage);
+}
+
+/// A stage with `run`: its settings stand in the stage itself, and it names its own ports.
+fn command_schema(about: &str, settings: &Value) -> Value {
+    let mut properties = settings["properties"].as_object().cloned().unwrap_or_default();
+    let edges = json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/edge" } });
+    let ports = json!({
+        "description": "The edges: names of your own, each with the inputs or outputs that the command reads there.",
+        "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+        "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/edge" }, edges] },
+    });
+    properties.insert("in".to_owned(), ports);
+    for policy in ["timeout-minutes", "retry"] {
+        properties.insert(policy.to_owned(), json!({ "$ref": format!("#/$defs/{policy}") }));
+    }
+    json!({
+        "description": about,
+        "type": "object",
+        "required": [command::KIND],
+        "additionalProperties": false,
+        "properties": properties,
+    })
 }
 
 fn outputs(kind: &dyn Stage) -> String {

@@ -73,9 +73,19 @@ fn planned_stage(
     let entry = &manifest.stages[at];
     let stage = draft.kind.expect("an unknown kind is a problem, and there are none").stage;
     let config = draft.config.expect("settings that are not valid are a problem, and there are none");
+    let surroundings = draft.surroundings.expect("a program that is not there is a problem, and there are none");
     let edges: Vec<PortEdges> = draft.ports.into_iter().map(|port| port_edges(port, inputs, places)).collect();
-    let node = id::node(stage, &config, &edges, manifest.backend, earlier);
-    PlannedStage { name: entry.name.value.clone(), stage, config, inputs: edges, node, span: entry.name.span }
+    let node = id::node(stage, &config, &surroundings, &edges, manifest.backend, earlier);
+    PlannedStage {
+        name: entry.name.value.clone(),
+        stage,
+        config,
+        surroundings,
+        policy: entry.policy,
+        inputs: edges,
+        node,
+        span: entry.name.span,
+    }
 }
 
 fn port_edges(draft: DraftPort, inputs: &[PlannedInput], places: &[StageId]) -> PortEdges {

@@ -11,6 +11,7 @@ use crate::artifact::{Content, Verdict};
 use crate::device::Backend;
 use crate::digest::{ActionKey, Canonical, Digest, ExperimentId, PlanId};
 use crate::stage::{Numerics, Stage, StageConfig};
+use crate::surroundings::Surroundings;
 
 const NODE: &str = "pipe plan node v1";
 
@@ -18,6 +19,7 @@ const NODE: &str = "pipe plan node v1";
 pub(super) fn node(
     kind: &dyn Stage,
     config: &StageConfig,
+    surroundings: &Surroundings,
     ports: &[PortEdges],
     backend: Backend,
     earlier: &[PlannedStage],
@@ -27,10 +29,10 @@ pub(super) fn node(
         .filter(|port| !port.origins.is_empty())
         .map(|port| {
             let origins = port.origins.iter().map(|origin| origin_value(origin, earlier)).collect();
-            (port.port.name.to_owned(), Canonical::List(origins))
+            (port.port.name.to_string(), Canonical::List(origins))
         })
         .collect();
-    let value = Canonical::map([
+    let mut value = vec![
         // What the stage does,
         ("kind", Canonical::from(kind.kind())),
         // in which of its versions,
@@ -47,8 +49,10 @@ pub(super) fn node(
         ),
         // and what it reads at each port, in order.
         ("inputs", Canonical::Map(inputs)),
-    ]);
-    Digest::derive(NODE, &value)
+    ];
+    // What it takes from the machine is part of those alone that ask for something.
+    value.extend(surroundings.traces(&config.needs).canonical());
+    Digest::derive(NODE, &Canonical::map(value))
 }
 
 fn origin_value(origin: &Origin, earlier: &[PlannedStage]) -> Canonical {

@@ -14,6 +14,7 @@ use crate::manifest::Manifest;
 use crate::reference::Name;
 use crate::source::Source;
 use crate::stage::{Stage, StageConfig};
+use crate::surroundings::{Machine, Surroundings};
 
 mod assemble;
 mod configure;
@@ -22,13 +23,14 @@ mod files;
 mod graph;
 mod ground;
 mod id;
+mod machine;
 mod preflight;
 mod resolve;
 mod select;
 mod wire;
 mod wire_reports;
 
-pub use crate::manifest::ExportWhen;
+pub use crate::manifest::{ExportWhen, Policy};
 
 pub use id::{experiment_id, plan_id};
 pub use preflight::Note;
@@ -52,6 +54,8 @@ pub struct Planner<'a> {
     /// The digest of the file or folder at a path, relative to the project or absolute. Called last, once nothing else is
     /// wrong.
     pub digest: &'a dyn Fn(&Path) -> io::Result<Content>,
+    /// Where variables and programs are found that stages ask for.
+    pub machine: &'a dyn Machine,
 }
 
 impl Planner<'_> {
@@ -60,7 +64,7 @@ impl Planner<'_> {
     /// # Errors
     /// All diagnostics, those of reading the manifest among them, in the order of the text.
     pub fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<Diagnostic>> {
-        plan_on(manifest, self.kinds, &Ground::of(self))
+        plan_on(manifest, self.kinds, &Ground::of(self), self.machine)
     }
 
     /// Plans what a manifest says about inputs whose contents are recorded, by name; reads no file.
@@ -71,14 +75,20 @@ impl Planner<'_> {
         kinds: &[&'static dyn Stage],
         manifest: &Manifest,
         inputs: &[(&str, Content)],
+        machine: &dyn Machine,
     ) -> Result<Plan, Vec<Diagnostic>> {
-        plan_on(manifest, kinds, &Ground::Recorded(inputs))
+        plan_on(manifest, kinds, &Ground::Recorded(inputs), machine)
     }
 }
 
-fn plan_on(manifest: &Manifest, kinds: &[&'static dyn Stage], ground: &Ground<'_>) -> Result<Plan, Vec<Diagnostic>> {
+fn plan_on(
+    manifest: &Manifest,
+    kinds: &[&'static dyn Stage],
+    ground: &Ground<'_>,
+    machine: &dyn Machine,
+) -> Result<Plan, Vec<Diagnostic>> {
     let mut problems = manifest.problems.clone();
-    let draft = resolve::resolve(manifest, kinds, ground, &mut problems);
+    let draft = resolve::resolve(manifest, kinds, ground, machine, &mut problems);
     match &manifest.name {
         Some(name) if problems.is_empty() => {
             assemble::assemble(manifest, name, draft, ground, &mut problems).ok_or_else(|| problems.finish())
@@ -142,6 +152,10 @@ pub struct PlannedStage {
     pub stage: &'static dyn Stage,
     /// Its settings.
     pub config: StageConfig,
+    /// What of the machine it asked for.
+    pub surroundings: Surroundings,
+    /// How long it may take and how often it is tried.
+    pub policy: Policy,
     /// Every input port of the kind, in the kind's order, with the edges into it.
     pub inputs: Vec<PortEdges>,
     /// The digest of what it is and reads, through everything before it.
@@ -154,7 +168,7 @@ pub struct PlannedStage {
 #[derive(Debug, Clone)]
 pub struct PortEdges {
     /// The port.
-    pub port: &'static InputPort,
+    pub port: InputPort,
     /// The other end of each edge.
     pub origins: Vec<Origin>,
     /// What the manifest calls each of them.

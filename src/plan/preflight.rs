@@ -43,14 +43,14 @@ impl Plan {
         if problems.is_empty() { Ok(found) } else { Err(problems.finish()) }
     }
 
-    fn local_inputs<'a>(&'a self, stage: &PlannedStage, answers: &'a RefCell<Answers>) -> LocalInputs<'a> {
+    fn local_inputs<'a>(&'a self, stage: &'a PlannedStage, answers: &'a RefCell<Answers>) -> LocalInputs<'a> {
         let path = |origin: &Origin| -> Option<&'a Path> {
             let Origin::Input { name, .. } = origin else { return None };
             self.inputs.iter().find(|input| input.name == *name)?.path.as_deref()
         };
         let ports = stage.inputs.iter().filter_map(|port| {
             let paths: Option<Vec<&'a Path>> = port.origins.iter().map(path).collect();
-            Some((port.port.name, paths?))
+            Some((&*port.port.name, paths?))
         });
         LocalInputs::new(ports.collect::<BTreeMap<_, _>>(), answers)
     }

@@ -161,7 +161,7 @@ fn in_words(kind: ArtifactKind) -> String {
 
 pub(super) fn unknown_port(entry: &StageEntry, written: &PortEntry, ports: &[InputPort]) -> Diagnostic {
     let found = &written.port.value;
-    let names: Vec<&str> = ports.iter().map(|port| port.name).collect();
+    let names: Vec<&str> = ports.iter().map(|port| &*port.name).collect();
     let message = format!("stage `{}` has no port `{}`", entry.name.value, excerpt(found));
     let diagnostic = Diagnostic::error("manifest::unknown_port", message);
     let list: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();

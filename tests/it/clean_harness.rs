@@ -9,6 +9,7 @@ use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
 use pipe::stages::clean::{Clean, CleanSettings, OnInvalid};
+use pipe::surroundings::Surroundings;
 use serde_json::Value;
 
 /// What a successful run left.
@@ -96,7 +97,14 @@ pub fn clean_watched(
     };
     let inputs = BTreeMap::from([("sources", inputs("source", sources)), ("held_out", inputs("exam", held_out))]);
     let device = DeviceSpec::default();
-    let context = StageContext { inputs, output_folder: output_folder.clone(), device, observer, cancel };
+    let context = StageContext {
+        inputs,
+        output_folder: output_folder.clone(),
+        device,
+        surroundings: &Surroundings::default(),
+        observer,
+        cancel,
+    };
     let outcome = Clean::run(settings, &context)?;
     let read = |slot: &str| fs::read_to_string(output_folder.join(slot));
     Ok(Cleaned {
@@ -116,6 +124,7 @@ pub fn clean_file(path: &std::path::Path, settings: &CleanSettings) -> Result<Ou
         inputs: BTreeMap::from([("sources", vec![input])]),
         output_folder: folder.path().to_owned(),
         device: DeviceSpec::default(),
+        surroundings: &Surroundings::default(),
         observer: &Watcher::default(),
         cancel: Cancel::default(),
     };

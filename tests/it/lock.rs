@@ -167,6 +167,31 @@ fn what_is_no_lock_stops_a_run_with_the_place() {
     assert!(text.contains("small.lock") && text.contains("merge"), "{text}");
 }
 
+#[test]
+fn variables_and_programs_are_locked_and_need_not_be_there_to_decide() {
+    const COMMAND: &str = "\
+version: 1
+name: command
+stages: { say: { run: [sh, -c, 'echo $GREETING > said'], out: { said: file }, env: [GREETING] } }
+";
+    let project = Project::new();
+    project.write_manifest("small.yaml", COMMAND);
+    let run = |greeting: &str, arguments: &[&str]| {
+        Run::of(&project.command(&[&["run", "--json"], arguments].concat()).env("GREETING", greeting).output().unwrap())
+    };
+    run("hello", &[PIPELINE]).succeeded();
+    assert!(!fs::read_to_string(project.path(LOCK)).unwrap().contains("hello"), "values are kept as digests");
+    assert_frozen(&bare_clone(&project), 0, "locked");
+    let nowhere = project.command(&["check", "--frozen", PIPELINE]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(0), "{}", String::from_utf8_lossy(&nowhere.stderr));
+
+    let stale = project.command(&["run", "--frozen", PIPELINE]).env("GREETING", "goodbye").output().unwrap();
+    assert_eq!(stale.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&stale.stdout).contains("the variable `GREETING` has another value"));
+    run("goodbye", &[PIPELINE]).succeeded();
+    run("goodbye", &["--frozen", PIPELINE]).succeeded();
+}
+
 const HUB_MANIFEST: &str = "\
 version: 1
 name: hub

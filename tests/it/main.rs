@@ -11,6 +11,8 @@ mod clean_harness;
 mod clean_hostile;
 mod clean_properties;
 mod clean_stage;
+mod command_sandbox;
+mod command_stage;
 mod crash;
 mod disk;
 mod doctor;

@@ -11,6 +11,7 @@ use pipe::digest::Digest;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
 use pipe::stages::render_prompts::{RenderPrompts, RenderSettings};
 use pipe::stages::tokenizer::{Tokenizer, TokenizerSettings};
+use pipe::surroundings::Surroundings;
 use pipe::text::prompts::{Overlong, read_prompts};
 use serde_json::Value;
 
@@ -42,7 +43,17 @@ fn run<K: StageKind>(
     let device = DeviceSpec::default();
     let output_folder = output.to_path_buf();
     let cancel = Cancel::default();
-    K::run(config, &StageContext { inputs: ports, output_folder, device, observer: &Silent, cancel })
+    K::run(
+        config,
+        &StageContext {
+            inputs: ports,
+            output_folder,
+            device,
+            surroundings: &Surroundings::default(),
+            observer: &Silent,
+            cancel,
+        },
+    )
 }
 
 fn records(folder: &Path) -> PathBuf {

@@ -8,6 +8,7 @@ use pipe::artifact::ArtifactKind;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
+use pipe::surroundings::Surroundings;
 
 /// What a stage said while it ran.
 #[derive(Debug, Default)]
@@ -80,6 +81,7 @@ impl StageRun {
             inputs: self.inputs,
             output_folder: self.output_folder,
             device: DeviceSpec::default(),
+            surroundings: &Surroundings::default(),
             observer: &recorder,
             cancel,
         };

@@ -10,6 +10,8 @@ mod settings;
 mod table;
 mod verdict;
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 pub use evidence::PairingError;
@@ -33,14 +35,14 @@ impl StageKind for Gate {
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "reports",
+            name: Cow::Borrowed("reports"),
             accepts: &[ArtifactKind::Report],
             arity: Arity::Many,
             projection: Projection::Whole,
             about: "The reports to judge; each rule must hold for each of them.",
         },
         InputPort {
-            name: "baseline",
+            name: Cow::Borrowed("baseline"),
             accepts: &[ArtifactKind::Report],
             arity: Arity::Optional,
             projection: Projection::Whole,
@@ -48,7 +50,7 @@ impl StageKind for Gate {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[OutputPort {
-        name: "verdict",
+        name: Cow::Borrowed("verdict"),
         kind: ArtifactKind::Verdict,
         about: "The verdict of each rule on each report, with every number used and the examples behind it.",
     }];

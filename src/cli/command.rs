@@ -1,0 +1,30 @@
+//! The hidden verbs by which this program supervises commands and becomes them; see [`crate::command`].
+
+use std::io::stdin;
+use std::path::PathBuf;
+
+use crate::cli::exit::Exit;
+use crate::command;
+
+/// Supervises the command of the order on stdin. Whoever started it reads the status file, so a failure only needs to be
+/// one.
+pub fn supervise() -> Exit {
+    match command::supervise(stdin(), &program()) {
+        Ok(()) => Exit::Ok,
+        Err(_) => Exit::Failed,
+    }
+}
+
+/// The file of this very program: the one that runs, also when an update has replaced the one of its name meanwhile.
+pub fn program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
+}
+
+/// Becomes the command of the order on stdin; comes back only when that failed, which the status file tells.
+pub fn enter() -> Exit {
+    match command::enter(stdin()) {
+        Ok(never) => match never {},
+        Err(_) => Exit::Failed,
+    }
+}
