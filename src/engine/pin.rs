@@ -1,7 +1,7 @@
 //! A complete run into the lock beside its manifest; and a run that differs from what the lock promises, told.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, ExperimentId};
 use crate::engine::event::{Event, Sink};
@@ -9,7 +9,7 @@ use crate::engine::record::StageRecord;
 use crate::engine::{EngineError, RunSummary};
 use crate::lock::{self, Bytes, LOCK_VERSION, Lock, LockedStage, Pin};
 use crate::plan::Plan;
-use crate::store::Store;
+use crate::store::{Sandbox, Store};
 
 /// The lock that a run keeps up to date.
 #[derive(Debug, Clone)]
@@ -47,7 +47,10 @@ pub fn write(
             return Ok(());
         }
     }
-    if lock::write(&target.path, &lock, store.sandbox()?.path())? {
+    // A store that can't be written serves hits all the same; then the draft is made beside the lock.
+    let sandbox = store.sandbox().ok();
+    let beside = target.path.parent().unwrap_or(Path::new("/"));
+    if lock::write(&target.path, &lock, sandbox.as_ref().map_or(beside, Sandbox::path))? {
         sink.emit(&Event::Locked { path: target.shown.clone() });
     }
     Ok(())
