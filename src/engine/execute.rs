@@ -159,7 +159,8 @@ fn hand_over(job: &Job<'_>, store: &Store, sandbox: &Sandbox) -> Result<Handed, 
                 }
                 Err(error) => return Err(error.into()),
             }
-            artifacts.push(Input { label: edges.labels[index].clone(), kind: edges.kinds[index], path });
+            let cell = edges.cells.get(index).cloned().unwrap_or_default();
+            artifacts.push(Input { label: edges.labels[index].clone(), kind: edges.kinds[index], cell, path });
         }
         inputs.insert(edges.port.name, artifacts);
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cell::Cell;
 use crate::device::Backend;
 use crate::digest::{ActionKey, Canonical, Digest};
 
@@ -29,6 +30,9 @@ pub struct Action {
     pub config: Value,
     /// Input port to the digests it receives, in order; of a projected port, the digest of what is read of it.
     pub inputs: BTreeMap<String, Vec<Digest>>,
+    /// For ports that ask for it, the part of each producer's cell that tells its edges apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cells: BTreeMap<String, Vec<Cell>>,
     /// The tensor backend, for stages whose bytes depend on floating-point arithmetic.
     pub backend: Option<Backend>,
     /// The type that arithmetic is done in, for the same stages.
@@ -40,7 +44,16 @@ impl Action {
     #[must_use]
     pub fn new(kind: &str, epoch: u32, config: Value) -> Self {
         let inputs = BTreeMap::new();
-        Self { schema: SCHEMA, kind: kind.to_owned(), epoch, config, inputs, backend: None, compute_type: None }
+        Self {
+            schema: SCHEMA,
+            kind: kind.to_owned(),
+            epoch,
+            config,
+            inputs,
+            cells: BTreeMap::new(),
+            backend: None,
+            compute_type: None,
+        }
     }
 
     /// `blake3::derive_key("pipe action v1", canonical(action))`.
@@ -50,15 +63,22 @@ impl Action {
             |list: &Vec<Digest>| Canonical::List(list.iter().map(|digest| Canonical::from(*digest)).collect());
         let inputs = self.inputs.iter().map(|(port, list)| (port.clone(), digests(list))).collect();
         let optional = |text: Option<&str>| text.map_or(Canonical::Null, Canonical::from);
-        ActionKey::of(&Canonical::map([
-            ("schema", Canonical::from(self.schema)),
-            ("kind", Canonical::from(self.kind.as_str())),
-            ("epoch", Canonical::from(self.epoch)),
-            ("config", Canonical::from(&self.config)),
-            ("inputs", Canonical::Map(inputs)),
-            ("backend", optional(self.backend.map(Backend::name))),
-            ("compute_type", optional(self.compute_type.as_deref())),
-        ]))
+        let mut action = BTreeMap::from([
+            ("schema".to_owned(), Canonical::from(self.schema)),
+            ("kind".to_owned(), Canonical::from(self.kind.as_str())),
+            ("epoch".to_owned(), Canonical::from(self.epoch)),
+            ("config".to_owned(), Canonical::from(&self.config)),
+            ("inputs".to_owned(), Canonical::Map(inputs)),
+            ("backend".to_owned(), optional(self.backend.map(Backend::name))),
+            ("compute_type".to_owned(), optional(self.compute_type.as_deref())),
+        ]);
+        // Absent rather than empty, so that without a matrix a key is what it was before there were any.
+        if !self.cells.is_empty() {
+            let cells = |list: &Vec<Cell>| Canonical::List(list.iter().map(Cell::canonical).collect());
+            let cells = self.cells.iter().map(|(port, list)| (port.clone(), cells(list))).collect();
+            action.insert("cells".to_owned(), Canonical::Map(cells));
+        }
+        ActionKey::of(&Canonical::Map(action))
     }
 }
 
@@ -80,7 +100,7 @@ mod tests {
     #[test]
     fn each_ingredient_changed_alone_gives_another_key() {
         let base = action().key();
-        let changes: [fn(&mut Action); 9] = [
+        let changes: [fn(&mut Action); 10] = [
             |action| action.schema += 1,
             |action| action.kind = "merge".into(),
             |action| action.epoch += 1,
@@ -88,6 +108,7 @@ mod tests {
             |action| action.config["lora_r"] = json!(8.0),
             |action| action.backend = Some(Backend::NdArray),
             |action| action.compute_type = None,
+            |action| drop(action.cells.insert("prompts".into(), vec![Cell::default()])),
             |action| action.inputs.get_mut("prompts").expect("port").reverse(),
             |action| {
                 let model = action.inputs.remove("model").expect("port");

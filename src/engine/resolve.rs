@@ -43,6 +43,9 @@ pub fn action(plan: &Plan, stage: &PlannedStage, products: &Products, store: &St
         let read = |origin: &Origin| store.project(content_of(origin, products), edges.port.projection);
         let digests: Result<Vec<Digest>, _> = edges.origins.iter().map(read).collect();
         action.inputs.insert(edges.port.name.to_owned(), digests?);
+        if !edges.cells.is_empty() {
+            action.cells.insert(edges.port.name.to_owned(), edges.cells.clone());
+        }
     }
     if stage.stage.numerics() == Numerics::Float {
         action.backend = Some(plan.device().backend);

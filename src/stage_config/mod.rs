@@ -53,6 +53,10 @@ impl<K: StageKind> Stage for Kind<K> {
         K::OUTPUTS
     }
 
+    fn cell_ports(&self) -> &'static [&'static str] {
+        K::CELL_PORTS
+    }
+
     fn numerics(&self) -> Numerics {
         K::NUMERICS
     }

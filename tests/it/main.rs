@@ -28,6 +28,7 @@ mod manifest_hostile;
 mod manifest_invalid;
 mod manifest_kinds;
 mod manifest_schema;
+mod matrix;
 mod model;
 mod models_show;
 mod pipeline;
