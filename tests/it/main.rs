@@ -18,6 +18,7 @@ mod eval_reports;
 mod eval_stage;
 mod fuzz;
 mod gate_rules;
+mod gate_seeds;
 mod gate_stage;
 mod gguf;
 mod gguf_families;
