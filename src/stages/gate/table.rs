@@ -57,7 +57,8 @@ fn slice(check: &Check) -> String {
         text = format!("{text} [{}]", check.cell);
     }
     if let Some(seeds) = &check.seeds {
-        text = format!("{text}, {} seeds", seeds.each.len());
+        let count = seeds.each.len();
+        text = format!("{text}, {count} seed{}", if count == 1 { "" } else { "s" });
     }
     text
 }
