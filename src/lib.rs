@@ -3,6 +3,7 @@
 //! The rooms, from the ground up, are listed in `ARCHITECTURE.md`; a room imports only lower floors.
 
 pub mod artifact;
+pub mod cell;
 pub mod cli;
 pub mod command;
 pub mod device;
@@ -20,6 +21,7 @@ pub mod source;
 pub mod sources;
 pub mod stage;
 pub mod stage_config;
+pub mod stage_name;
 pub mod stages;
 pub mod store;
 pub mod surroundings;

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::artifact::{ArtifactKind, InputPort, OutputPort, Verdict};
+use crate::cell::Cell;
 use crate::device::DeviceSpec;
 use crate::diagnostic::Diagnostic;
 use crate::surroundings::{Needs, Surroundings};
@@ -52,6 +53,8 @@ pub trait StageKind: Send + Sync + 'static {
     const UNKEYED: &'static [&'static str] = &[];
     /// Whether settings name inputs and outputs, so that without them nothing is known of either.
     const NAMES_PORTS: bool = false;
+    /// The ports whose inputs come with their cell, when a matrix tells them apart. It is then in the key.
+    const CELL_PORTS: &'static [&'static str] = &[];
     /// Names people know from other tools, each with what to write here instead.
     const FOREIGN: &'static [(&'static str, &'static str)] = &[];
 
@@ -199,6 +202,10 @@ pub trait Stage: Send + Sync {
     fn names_ports(&self) -> bool {
         false
     }
+    /// The ports whose inputs come with their cell.
+    fn cell_ports(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Whether floating-point arithmetic decides the bytes.
     fn numerics(&self) -> Numerics;
     /// The JSON Schema of its settings.
@@ -328,6 +335,9 @@ pub struct Input {
     pub label: String,
     /// What it is.
     pub kind: ArtifactKind,
+    /// What tells it from the other inputs of its port, for a port that asks for it: the axes of a matrix and their
+    /// values. In the key, so it may reach an output.
+    pub cell: Cell,
     /// A file or folder to read; its bytes were verified. Writing to it is a defect.
     pub path: PathBuf,
 }

@@ -80,6 +80,7 @@ impl Exit {
             EngineError::StillDamaged { .. }
             | EngineError::DamagedInput { .. }
             | EngineError::DamagedRecord { .. }
+            | EngineError::DamagedExport { .. }
             | EngineError::Store(StoreError::Damaged { .. } | StoreError::UnreadableRoot { .. }) => Self::StoreCorrupt,
             EngineError::Diverged { .. } | EngineError::LockDiverged { .. } => Self::Diverged,
             EngineError::Manifest(_)

@@ -1,5 +1,6 @@
 //! `pipe run`: what changed is run, the rest comes from the cache; the last lines are verdict, time and id.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZeroUsize;
 
@@ -9,10 +10,9 @@ use crate::cli::console::{note, say};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
 use crate::cli::{Failure, Session, frozen};
-use crate::diagnostic::nearest;
 use crate::engine::event::Sink;
 use crate::engine::{RunOptions, RunSummary, unstored};
-use crate::plan::Note;
+use crate::plan::{Note, Plan};
 use crate::report::json_lines::JsonLines;
 use crate::report::terminal::Terminal;
 use crate::report::verdict;
@@ -24,14 +24,10 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     // Nothing has used the pool yet, so this does not fail; were it to, all cores would be used.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(cores.get()).build_global();
     let loaded = load::load(&arguments.manifest, session, Fetch::Missing)?;
-    let names: Vec<&str> = loaded.plan.order().iter().map(|id| loaded.plan.stage(*id).name.as_str()).collect();
-    if let Some(unknown) = arguments.force.iter().find(|name| !names.contains(&name.as_str())) {
-        let hint = nearest(unknown, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        return Err(Failure::Usage(format!("--force names the stage `{unknown}`, which the manifest has not{hint}")));
-    }
     if arguments.frozen && frozen::told_stale(&loaded, session) {
         return Ok(Exit::Stale);
     }
+    let force = forced(&loaded.plan, &arguments.force)?;
     // Before anything runs for minutes and then fails.
     let notes = loaded.preflight(&unstored(&loaded.plan, &loaded.store))?;
     for Note { stage, note: text } in notes.iter().filter(|_| !session.console.json && !session.console.quiet) {
@@ -42,7 +38,7 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         manifest: loaded.manifest.clone(),
         whole: arguments.manifest.stages.is_empty(),
         lock: is_as_committed(&arguments.manifest).then(|| loaded.lock_target.clone()),
-        force: arguments.force.iter().cloned().collect(),
+        force,
         cores,
     };
     session.heed_signals();
@@ -61,6 +57,19 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
 /// Whether a run is of what is committed: all of the manifest, nothing overridden. Any other leaves the lock alone.
 const fn is_as_committed(arguments: &ManifestArguments) -> bool {
     arguments.stages.is_empty() && arguments.param.is_empty() && arguments.backend.is_none()
+}
+
+/// The names of the stages that `--force` means.
+fn forced(plan: &Plan, names: &[String]) -> Result<BTreeSet<String>, Failure> {
+    let mut forced = BTreeSet::new();
+    for name in names {
+        let ids = plan.address(name).map_err(|error| {
+            let help = error.help.map_or_else(String::new, |help| format!("; {help}"));
+            Failure::Usage(format!("--force: {}{help}", error.message))
+        })?;
+        forced.extend(ids.into_iter().map(|id| plan.stage(id).name.to_string()));
+    }
+    Ok(forced)
 }
 
 /// Where the events of a run go.

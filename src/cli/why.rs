@@ -7,7 +7,6 @@ use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
 use crate::cli::{Failure, Session};
-use crate::diagnostic::nearest;
 use crate::engine::why::Reason;
 use crate::engine::{PreviewedStage, StagePreview, preview};
 use crate::report::units;
@@ -18,25 +17,30 @@ pub fn why(arguments: &WhyArguments, session: &Session) -> Result<Exit, Failure>
         ManifestArguments { manifest: manifest.clone(), stages: Vec::new(), param: param.clone(), backend: None };
     let loaded = load::load(&manifest, session, Fetch::Nothing)?;
     let previews = preview(&loaded.plan, &loaded.store)?;
-    let Some(stage) = previews.iter().find(|stage| stage.name == *wanted) else {
-        let names = previews.iter().map(|stage| stage.name.as_str());
-        let hint = nearest(wanted, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        return Err(Failure::Usage(format!("no stage is called `{wanted}`{hint}")));
-    };
+    let addressed = loaded.plan.address(wanted).map_err(|error| Failure::Diagnostics(vec![*error]))?;
+    // A preview has the stages of the plan in its order.
+    for stage in addressed.iter().filter_map(|id| previews.get(id.index())) {
+        show(stage, &previews, session);
+    }
+    Ok(Exit::Ok)
+}
+
+/// One stage; as JSON, one line a stage.
+fn show(stage: &PreviewedStage, previews: &[PreviewedStage], session: &Session) {
+    let name = &stage.name;
     match &stage.preview {
         StagePreview::Hit(record) if session.console.json => {
-            say(&json!({ "stage": wanted, "would": "hit", "key": record.key }).to_string());
+            say(&json!({ "stage": name, "would": "hit", "key": record.key }).to_string());
         }
         StagePreview::Run(reasons) if session.console.json => {
-            say(&json!({ "stage": wanted, "would": "run", "reasons": reasons }).to_string());
+            say(&json!({ "stage": name, "would": "run", "reasons": reasons }).to_string());
         }
         StagePreview::Hit(record) => {
             let saved = units::seconds(record.seconds);
-            say(&format!("`{wanted}` would not run: its result is stored (saves {saved})"));
+            say(&format!("`{name}` would not run: its result is stored (saves {saved})"));
         }
-        StagePreview::Run(reasons) => explain(wanted, reasons, &previews),
+        StagePreview::Run(reasons) => explain(name, reasons, previews),
     }
-    Ok(Exit::Ok)
 }
 
 /// The stage's own reasons, then those of the stages that make it run, down to the first cause.

@@ -113,6 +113,14 @@ pub enum EngineError {
         /// The stages.
         stages: Vec<String>,
     },
+    /// What is to be exported was found damaged.
+    #[error("cannot export to `{path}`: {damage}")]
+    DamagedExport {
+        /// The path in the working tree.
+        path: String,
+        /// What was found.
+        damage: StoreError,
+    },
     /// A stored record has a form this version does not read.
     #[error("the record of `{what}` is not readable by this version: {reason}")]
     Record {

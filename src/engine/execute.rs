@@ -180,7 +180,8 @@ fn hand_over<'a>(job: &Job<'a>, store: &Store, sandbox: &Sandbox) -> Result<Hand
                 }
                 Err(error) => return Err(error.into()),
             }
-            artifacts.push(Input { label: edges.labels[index].clone(), kind: edges.kinds[index], path });
+            let cell = edges.cells.get(index).cloned().unwrap_or_default();
+            artifacts.push(Input { label: edges.labels[index].clone(), kind: edges.kinds[index], cell, path });
         }
         inputs.insert(&*edges.port.name, artifacts);
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cell::Cell;
 use crate::device::Backend;
 use crate::digest::{ActionKey, Canonical, Digest};
 use crate::surroundings::Traces;
@@ -30,6 +31,9 @@ pub struct Action {
     pub config: Value,
     /// Input port to the digests it receives, in order; of a projected port, the digest of what is read of it.
     pub inputs: BTreeMap<String, Vec<Digest>>,
+    /// For ports that ask for it, the part of each producer's cell that tells its edges apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cells: BTreeMap<String, Vec<Cell>>,
     /// The tensor backend, for stages whose bytes depend on floating-point arithmetic.
     pub backend: Option<Backend>,
     /// The type that arithmetic is done in, for the same stages.
@@ -46,9 +50,18 @@ impl Action {
     /// An action of the current structure, with neither inputs nor backend yet.
     #[must_use]
     pub fn new(kind: &str, epoch: u32, config: Value) -> Self {
-        let inputs = BTreeMap::new();
-        let (kind, env, tools) = (kind.to_owned(), BTreeMap::new(), BTreeMap::new());
-        Self { schema: SCHEMA, kind, epoch, config, inputs, backend: None, compute_type: None, env, tools }
+        Self {
+            schema: SCHEMA,
+            kind: kind.to_owned(),
+            epoch,
+            config,
+            inputs: BTreeMap::new(),
+            cells: BTreeMap::new(),
+            backend: None,
+            compute_type: None,
+            env: BTreeMap::new(),
+            tools: BTreeMap::new(),
+        }
     }
 
     /// `blake3::derive_key("pipe action v1", canonical(action))`.
@@ -69,6 +82,12 @@ impl Action {
         ];
         // Absent where a stage asks for nothing, so that keys of such stages are what they were before there were any.
         ingredients.extend(Traces { variables: self.env.clone(), tools: self.tools.clone() }.canonical());
+        // The same of cells: without a matrix a key is what it was before there were any.
+        if !self.cells.is_empty() {
+            let cells = |list: &Vec<Cell>| Canonical::List(list.iter().map(Cell::canonical).collect());
+            let cells = self.cells.iter().map(|(port, list)| (port.clone(), cells(list))).collect();
+            ingredients.push(("cells", Canonical::Map(cells)));
+        }
         ActionKey::of(&Canonical::map(ingredients))
     }
 }
@@ -91,7 +110,7 @@ mod tests {
     #[test]
     fn each_ingredient_changed_alone_gives_another_key() {
         let base = action().key();
-        let changes: [fn(&mut Action); 13] = [
+        let changes: [fn(&mut Action); 14] = [
             |action| action.schema += 1,
             |action| action.kind = "merge".into(),
             |action| action.epoch += 1,
@@ -103,6 +122,7 @@ mod tests {
             |action| action.env = BTreeMap::from([("HOME".into(), Some(Digest::of(b"/root")))]),
             |action| action.tools = BTreeMap::from([("HOME".into(), Digest::of(b"/root"))]),
             |action| drop(action.inputs.insert("env".into(), vec![Digest::of(b"/root")])),
+            |action| drop(action.cells.insert("prompts".into(), vec![Cell::default()])),
             |action| action.inputs.get_mut("prompts").expect("port").reverse(),
             |action| {
                 let model = action.inputs.remove("model").expect("port");

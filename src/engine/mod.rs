@@ -118,17 +118,29 @@ pub fn run(
     let (name, stages) = (plan.name().to_owned(), plan.order().len());
     sink.emit(&Event::RunStarted { run: run.clone(), name, plan: plan.id(), stages });
 
-    let finished = Schedule::new(plan, store, options, sink, cancel, &run).drive();
+    let drive = || Schedule::new(plan, store, options, sink, cancel, &run).drive();
+    let mut finished = drive();
     let verdict = worst(finished.products.values().filter_map(|record| record.outcome.verdict));
     let complete = finished.products.len() == plan.order().len();
+    let mut unexported = Vec::new();
+    if complete && options.whole {
+        unexported = exports::swap_in(plan, store, options, &finished.products, verdict, sink);
+        if exports::found_damage(&unexported, sink) {
+            // It is in quarantine now, so its stages are no hits any more, and run again.
+            let again = drive();
+            finished.executed += again.executed;
+            finished.failures.extend(again.failures);
+            unexported = exports::swap_in(plan, store, options, &finished.products, verdict, sink);
+        }
+    }
     let records: Vec<StageRecord> = plan.order().iter().filter_map(|id| finished.products.get(id).cloned()).collect();
     let experiment = (complete && options.whole).then(|| experiment_id(plan.id(), &records, verdict));
     let mut summary = RunSummary {
-        run,
+        run: run.clone(),
         experiment,
         verdict,
         executed: finished.executed,
-        hits: records.len() - finished.executed,
+        hits: records.len().saturating_sub(finished.executed),
         stages: records,
         failures: finished.failures,
         interrupted: cancel.is_requested(),
@@ -144,7 +156,7 @@ pub fn run(
         if !finished.inputs_kept {
             keep_again(id, plan, store, options, sink);
         }
-        for error in exports::swap_in(plan, store, options, &finished.products, verdict, sink) {
+        for error in unexported {
             fail("export", error, &mut summary.failures);
         }
         // Last of all, so that what a lock says is kept and in its place.

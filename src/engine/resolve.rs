@@ -44,6 +44,9 @@ pub fn action(plan: &Plan, stage: &PlannedStage, products: &Products, store: &St
         let read = |origin: &Origin| store.project(content_of(origin, products), edges.port.projection);
         let digests: Result<Vec<Digest>, _> = edges.origins.iter().map(read).collect();
         action.inputs.insert(edges.port.name.to_string(), digests?);
+        if !edges.cells.is_empty() {
+            action.cells.insert(edges.port.name.to_string(), edges.cells.clone());
+        }
     }
     let Traces { variables, tools } = stage.surroundings.traces(&stage.config.needs);
     (action.env, action.tools) = (variables, tools);

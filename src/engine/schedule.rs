@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 
 use crate::diagnostic::Diagnostic;
+use crate::digest::ActionKey;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
@@ -36,7 +37,7 @@ pub struct Finished {
 
 enum State {
     Waiting { force: bool },
-    Running { cores: usize },
+    Running { cores: usize, key: ActionKey },
     Done,
     Failed,
     Skipped,
@@ -161,6 +162,13 @@ impl<'a> Schedule<'a> {
         'a: 'scope,
     {
         let action = action(self.plan, self.plan.stage(id), &self.products, self.store)?;
+        let key = action.key();
+        // Of cells that come to the same action, one runs and the others are served with what it gave.
+        if self.states.values().any(|state| matches!(state, State::Running { key: running, .. } if *running == key)) {
+            return Ok(());
+        }
+        let force =
+            force && !self.executed.iter().any(|done| self.products.get(done).is_some_and(|done| done.key == key));
         let mut stored_reason = None;
         if !force {
             match look_up_to_use(self.plan.stage(id), &action, self.store)? {
@@ -175,7 +183,7 @@ impl<'a> Schedule<'a> {
             }
         }
         let cores = self.cores_of(id);
-        if self.cores_in_use() + cores <= self.options.cores.get() {
+        if self.cores_in_use() + cores <= self.options.cores.get() && !self.at_its_most(id) {
             if !self.inputs_kept {
                 keep_inputs(self.plan, self.store)?;
                 self.inputs_kept = true;
@@ -206,8 +214,17 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// Whether as many cells of the stage run as may.
+    fn at_its_most(&self, id: StageId) -> bool {
+        let stage = self.plan.stage(id);
+        let running = |(other, state): &(&StageId, &State)| {
+            matches!(state, State::Running { .. }) && self.plan.stage(**other).name.base() == stage.name.base()
+        };
+        stage.max_parallel.is_some_and(|most| self.states.iter().filter(running).count() >= most.get())
+    }
+
     fn cores_in_use(&self) -> usize {
-        let cores = |state: &State| if let State::Running { cores } = state { *cores } else { 0 };
+        let cores = |state: &State| if let State::Running { cores, .. } = state { *cores } else { 0 };
         self.states.values().map(cores).sum()
     }
 
@@ -231,7 +248,7 @@ impl<'a> Schedule<'a> {
             _ => self.history.reasons(stage, &action),
         };
         self.sink.emit(&Event::StageStarted { stage: stage.name.to_string(), key: action.key(), reasons });
-        self.states.insert(id, State::Running { cores });
+        self.states.insert(id, State::Running { cores, key: action.key() });
         let upstream = self.plan.upstream(id).iter().filter_map(|id| Some((*id, self.products.get(id)?.clone())));
         let products: Products = upstream.collect();
         let (store, sink, cancel, run) = (self.store, self.sink, self.cancel, self.run);

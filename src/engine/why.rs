@@ -171,6 +171,11 @@ fn input_differences(old: &Action, new: &Action, feeds: impl Fn(&str, usize) -> 
     for port in old.inputs.keys().filter(|port| !new.inputs.contains_key(*port)) {
         reasons.push(Reason::EdgesChanged { port: port.clone() });
     }
+    for port in new.inputs.keys().filter(|port| old.inputs.contains_key(*port)) {
+        if old.cells.get(port) != new.cells.get(port) {
+            reasons.push(Reason::EdgesChanged { port: port.clone() });
+        }
+    }
     for (port, digests) in &new.inputs {
         let before = old.inputs.get(port).map_or(&[][..], Vec::as_slice);
         if before.len() > digests.len() {

@@ -4,16 +4,21 @@
 //! the plan is made. Everything found wrong is kept in [`Manifest::problems`], so that planning can add to it and all
 //! of it is shown in one go.
 
+use std::num::NonZeroUsize;
+
+use crate::cell::Cell;
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::reference::{Edge, Name};
 use crate::source::Source;
+use crate::stage_name::StageName;
 
 pub(crate) mod command;
 mod exports;
 mod fields;
 mod inputs;
 mod interpolate;
+pub(crate) mod matrix;
 mod names;
 mod params;
 mod policy;
@@ -21,6 +26,7 @@ pub(crate) mod problems;
 mod schema;
 mod settings;
 mod stages;
+pub(crate) mod template;
 mod top;
 pub(crate) mod tree;
 pub(crate) mod typed_yaml;
@@ -82,8 +88,12 @@ pub struct InputEntry {
 /// An entry of `stages:`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageEntry {
-    /// What edges and people call it.
-    pub name: Spanned<Name>,
+    /// What edges and people call it; once a matrix is expanded, a cell of it.
+    pub name: Spanned<StageName>,
+    /// The cells of its own matrix; absent when it has none.
+    pub matrix: Option<Matrix>,
+    /// How many of its cells may run at once.
+    pub max_parallel: Option<NonZeroUsize>,
     /// The stage kind; absent when it was reported.
     pub uses: Option<Spanned<String>>,
     /// What stands under `in:`.
@@ -94,6 +104,15 @@ pub struct StageEntry {
     pub with: Settings,
     /// How it is run.
     pub policy: Policy,
+}
+
+/// The cells that a `matrix:` says, in its order; every cell has the same axes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Its axes, each with its place.
+    pub axes: Vec<Spanned<Name>>,
+    /// Its cells.
+    pub cells: Vec<Cell>,
 }
 
 /// A port under `in:` and the edges into it.

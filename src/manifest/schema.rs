@@ -59,14 +59,38 @@ fn definitions() -> Map<String, Value> {
         "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$" },
         "kebab-name": { "type": "string", "pattern": "^[a-z][a-z0-9-]{0,63}$" },
         "edge": {
-            "description": "The name of an input, or `stage.slot`.",
-            "type": "string", "pattern": "^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)?$",
+            "description": "The name of an input, `stage.slot`, or cells of a stage: `stage[axis=value].slot`, `stage[*].slot`.",
+            "type": "string", "pattern": "^[a-z][a-z0-9_-]*((\\[.+\\])?\\.[a-z][a-z0-9_-]*)?$",
         },
         "output": {
-            "description": "`stage.slot`", "type": "string", "pattern": "^[a-z][a-z0-9_-]*\\.[a-z][a-z0-9_-]*$",
+            "description": "`stage.slot`, or of one cell `stage[axis=value].slot`.",
+            "type": "string", "pattern": "^[a-z][a-z0-9_-]*(\\[.+\\])?\\.[a-z][a-z0-9_-]*$",
         },
         "interpolation": {
-            "description": "A param: `${params.<name>}`.", "type": "string", "pattern": "\\$\\{",
+            "description": "A param, `${params.<name>}`, or the cell's value of an axis, `${matrix.<axis>}`.", "type": "string", "pattern": "\\$\\{",
+        },
+        "axis-value": { "type": ["number", "string", "boolean"] },
+        "partial-cell": {
+            "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+            "additionalProperties": { "$ref": "#/$defs/axis-value" },
+        },
+        "matrix": {
+            "description": "One cell of the stage for each combination of the axes' values; settings use `${matrix.<axis>}`.",
+            "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+            "properties": {
+                "exclude": {
+                    "description": "Combinations to leave out; an entry may name some of the axes.",
+                    "type": "array", "maxItems": 1000, "items": { "$ref": "#/$defs/partial-cell" },
+                },
+                "include": {
+                    "description": "Values added to the cells they fit, or else cells added.",
+                    "type": "array", "maxItems": 1000, "items": { "$ref": "#/$defs/partial-cell" },
+                },
+            },
+            "additionalProperties": {
+                "description": "An axis with its values.", "type": "array", "minItems": 1,
+                "items": { "$ref": "#/$defs/axis-value" },
+            },
         },
         "timeout-minutes": {
             "description": "How long one attempt may take; a stage that takes longer is stopped and has failed.",
@@ -192,6 +216,10 @@ fn add_kind(kind: &dyn Stage, definitions: &mut Map<String, Value>) {
             "with": with,
             "timeout-minutes": { "$ref": "#/$defs/timeout-minutes" },
             "retry": { "$ref": "#/$defs/retry" },
+            "matrix": { "$ref": "#/$defs/matrix" },
+            "max-parallel": {
+                "description": "How many cells of the stage may run at once.", "type": "integer", "minimum": 1,
+            },
         },
     });
     definitions.insert(format!("stage-{name}"), stage);

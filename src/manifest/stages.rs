@@ -5,12 +5,13 @@ use super::params::Params;
 use super::problems::Problems;
 use super::settings::Settings;
 use super::tree::{Entry, Node, Spanned, Yaml, excerpt};
-use super::{Policy, PortEntry, StageEntry, command, names, policy};
+use super::{Policy, PortEntry, StageEntry, command, matrix, names, policy};
 use crate::reference::Edge;
 use crate::stage_config::foreign;
+use crate::stage_name::StageName;
 
 /// Keys of a stage that the grammar has and this version does not do yet.
-const LATER: &[&str] = &["matrix", "if"];
+const LATER: &[&str] = &["if"];
 
 pub(super) fn read(section: Entry, params: &mut Params, problems: &mut Problems) -> Vec<StageEntry> {
     let key_span = section.key.span;
@@ -29,10 +30,13 @@ pub(super) fn read(section: Entry, params: &mut Params, problems: &mut Problems)
 }
 
 fn stage(entry: Entry, params: &mut Params, problems: &mut Problems) -> Option<StageEntry> {
-    let name = names::kebab(&entry.key, "stage", problems);
+    let name =
+        names::kebab(&entry.key, "stage", problems).map(|name| Spanned::new(StageName::from(name.value), name.span));
     let owner = format!("stage `{}`", excerpt(&entry.key.value));
     let damaged = |name| StageEntry {
         name,
+        matrix: None,
+        max_parallel: None,
         uses: None,
         ports: Vec::new(),
         ports_damaged: true,
@@ -50,8 +54,10 @@ fn stage(entry: Entry, params: &mut Params, problems: &mut Problems) -> Option<S
     let (ports, ports_damaged) = in_place.map_or((Vec::new(), false), |section| ports(section.node, &owner, problems));
     let settings = settings.or_else(|| fields.take("with").map(|section| section.node));
     let with = settings.map_or_else(Settings::none, |node| settings_of(node, &owner, params, problems));
+    let matrix = fields.take("matrix").and_then(|section| matrix::read(section.node, &owner, &with, problems));
+    let max_parallel = fields.take("max-parallel").and_then(|entry| matrix::max_parallel(&entry.node, problems));
     fields.finish(problems, hint);
-    name.map(|name| StageEntry { name, uses, ports, ports_damaged, with, policy })
+    name.map(|name| StageEntry { name, matrix, max_parallel, uses, ports, ports_damaged, with, policy })
 }
 
 fn kind(fields: &mut Fields, name: Spanned<String>, owner: &str, problems: &mut Problems) -> Option<Spanned<String>> {
@@ -75,7 +81,7 @@ fn take_later(fields: &mut Fields, problems: &mut Problems) {
     for key in LATER.iter().copied() {
         if let Some(entry) = fields.take_unasked(key) {
             let message = || format!("`{key}` is not in this version of pipe yet");
-            let help = "this version has `uses`, `in` and `with`";
+            let help = "this version has `uses`, `in`, `with`, `matrix` and `max-parallel`";
             problems.advise("manifest::unsupported", entry.key.span, "", message, help);
         }
     }
@@ -120,8 +126,9 @@ pub(super) fn edge(node: &Node, what: &str, problems: &mut Problems) -> Option<S
         Err(error) => {
             let found = excerpt(&text.value);
             if text.value.contains(['[', ']']) {
-                let message = || format!("{what} is `{found}`; `[…]` is not in this version of pipe yet");
-                problems.advise("manifest::unsupported", text.span, "", message, "write `stage.slot`");
+                let message = || format!("{what} is `{found}`; expected a label before the slot");
+                let help = "cells are `stage[axis=value].slot`, `stage[axis=*].slot` or `stage[*].slot`";
+                problems.advise("manifest::bad_edge", text.span, "", message, help);
             } else {
                 let path = text.value.contains(['/', ':']);
                 let message = || format!("{what} is `{found}`; expected {}", error.expected);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Origin, PlannedStage, PortEdges};
 use crate::artifact::{Content, Verdict};
+use crate::cell::Cell;
 use crate::device::Backend;
 use crate::digest::{ActionKey, Canonical, Digest, ExperimentId, PlanId};
 use crate::stage::{Numerics, Stage, StageConfig};
@@ -28,8 +29,8 @@ pub(super) fn node(
         .iter()
         .filter(|port| !port.origins.is_empty())
         .map(|port| {
-            let origins = port.origins.iter().map(|origin| origin_value(origin, earlier)).collect();
-            (port.port.name.to_string(), Canonical::List(origins))
+            let origins = Canonical::List(port.origins.iter().map(|origin| origin_value(origin, earlier)).collect());
+            (port.port.name.to_string(), with_cells(origins, &port.cells))
         })
         .collect();
     let mut value = vec![
@@ -64,6 +65,15 @@ fn origin_value(origin: &Origin, earlier: &[PlannedStage]) -> Canonical {
             ("slot", Canonical::from(slot.as_str())),
         ]),
     }
+}
+
+/// Where the stage sees the cells that it reads from, they are part of what it reads.
+fn with_cells(origins: Canonical, cells: &[Cell]) -> Canonical {
+    if cells.is_empty() {
+        return origins;
+    }
+    let cells = Canonical::List(cells.iter().map(Cell::canonical).collect());
+    Canonical::map([("origins", origins), ("cells", cells)])
 }
 
 /// The id of a plan: the sorted set of its nodes, for two equal nodes are one action.

@@ -4,25 +4,31 @@
 //! Runs nothing and writes nothing. Stage kinds are `dyn` [`Stage`] here; the graph library is confined to `graph`.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::{ArtifactKind, Content, InputPort};
+use crate::cell::Cell;
 use crate::device::DeviceSpec;
 use crate::diagnostic::{Diagnostic, SourceText, Span};
 use crate::digest::{Digest, PlanId};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Problems};
 use crate::reference::Name;
 use crate::source::Source;
 use crate::stage::{Stage, StageConfig};
+use crate::stage_name::StageName;
 use crate::surroundings::{Machine, Surroundings};
 
 mod assemble;
+mod cell_reports;
+mod cells;
 mod configure;
 mod exports;
 mod files;
 mod graph;
 mod ground;
 mod id;
+mod join;
 mod machine;
 mod preflight;
 mod resolve;
@@ -88,7 +94,11 @@ fn plan_on(
     machine: &dyn Machine,
 ) -> Result<Plan, Vec<Diagnostic>> {
     let mut problems = manifest.problems.clone();
-    let draft = resolve::resolve(manifest, kinds, ground, machine, &mut problems);
+    let expanded = cells::expand(manifest, kinds, ground, machine, &mut problems)?;
+    let manifest = expanded.as_ref().unwrap_or(manifest);
+    let mut found = Problems::new(&manifest.source);
+    let draft = resolve::resolve(manifest, kinds, ground, machine, &mut found);
+    problems.absorb(found, expanded.is_some());
     match &manifest.name {
         Some(name) if problems.is_empty() => {
             assemble::assemble(manifest, name, draft, ground, &mut problems).ok_or_else(|| problems.finish())
@@ -146,8 +156,8 @@ pub struct PlannedInput {
 /// A stage with everything resolved.
 #[derive(Clone)]
 pub struct PlannedStage {
-    /// What the manifest calls it.
-    pub name: Name,
+    /// What the manifest calls it, with the label of its cell.
+    pub name: StageName,
     /// The stage kind.
     pub stage: &'static dyn Stage,
     /// Its settings.
@@ -158,6 +168,8 @@ pub struct PlannedStage {
     pub policy: Policy,
     /// Every input port of the kind, in the kind's order, with the edges into it.
     pub inputs: Vec<PortEdges>,
+    /// How many cells of its stage may run at once.
+    pub max_parallel: Option<NonZeroUsize>,
     /// The digest of what it is and reads, through everything before it.
     pub node: Digest,
     /// Where the manifest names it.
@@ -175,6 +187,9 @@ pub struct PortEdges {
     pub labels: Vec<String>,
     /// As what the port takes each of them.
     pub kinds: Vec<ArtifactKind>,
+    /// Where the port asks for it, the part of each producer's cell that its reader does not share. Empty where there is
+    /// nothing to tell, as without a matrix.
+    pub cells: Vec<Cell>,
 }
 
 /// The other end of an edge.

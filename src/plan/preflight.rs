@@ -33,12 +33,19 @@ impl Plan {
         let mut problems = Problems::new(&manifest.source);
         let (mut found, answers) = (Vec::new(), RefCell::default());
         for stage in self.order().iter().map(|id| self.stage(*id)).filter(|stage| wanted(stage)) {
-            let Some(entry) = manifest.stages.iter().find(|entry| entry.name.value == stage.name) else { continue };
+            let Some(entry) = manifest.stages.iter().find(|entry| entry.name.value.base() == stage.name.base()) else {
+                continue;
+            };
             let Preflight { issues, notes } = stage.stage.preflight(&stage.config, &self.local_inputs(stage, &answers));
             for issue in &issues {
                 configure::report(entry, issue, &mut problems);
             }
-            found.extend(notes.into_iter().map(|note| Note { stage: stage.name.to_string(), note }));
+            for note in notes.into_iter().map(|note| Note { stage: stage.name.base().to_string(), note }) {
+                // Cells of one stage have the same to say.
+                if !found.contains(&note) {
+                    found.push(note);
+                }
+            }
         }
         if problems.is_empty() { Ok(found) } else { Err(problems.finish()) }
     }

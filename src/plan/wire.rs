@@ -11,6 +11,7 @@ use crate::diagnostic::{Span, nearest};
 use crate::manifest::{Manifest, Problems, Spanned};
 use crate::reference::{Edge, Name};
 use crate::stage::{Stage, StageConfig};
+use crate::stage_name::StageName;
 
 /// A port with the edges that lead into it.
 pub(super) struct DraftPort {
@@ -202,7 +203,7 @@ impl<'m> Wiring<'m> {
             Edge::Output { stage: name, slot } => {
                 let Some(stage) = self.stage_names.get(name.as_str()).copied() else {
                     problems.add(|source| self.unknown_stage(name, slot).at(source, edge.span, ""));
-                    self.use_input(name);
+                    self.use_input(name.base());
                     return None;
                 };
                 Some(Target::Output(stage, self.slot(stage, name, slot, edge.span, problems)))
@@ -213,7 +214,7 @@ impl<'m> Wiring<'m> {
     fn slot(
         &self,
         stage: usize,
-        name: &Name,
+        name: &StageName,
         slot: &Name,
         span: Span,
         problems: &mut Problems,

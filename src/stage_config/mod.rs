@@ -57,6 +57,10 @@ impl<K: StageKind> Stage for Kind<K> {
         K::NAMES_PORTS
     }
 
+    fn cell_ports(&self) -> &'static [&'static str] {
+        K::CELL_PORTS
+    }
+
     fn numerics(&self) -> Numerics {
         K::NUMERICS
     }

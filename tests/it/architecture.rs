@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("digest", 0),
     ("artifact", 0),
+    ("cell", 0),
+    ("stage_name", 0),
     ("diagnostic", 0),
     ("reference", 0),
     ("device", 0),

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use pipe::artifact::ArtifactKind;
+use pipe::cell::Cell;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
@@ -91,7 +92,7 @@ pub fn clean_watched(
             let label = format!("{name}{index}.jsonl");
             let path = folder.path().join(&label);
             fs::write(&path, text).unwrap();
-            Input { label, kind: ArtifactKind::File, path }
+            Input { label, kind: ArtifactKind::File, cell: Cell::default(), path }
         };
         texts.iter().enumerate().map(input).collect()
     };
@@ -119,7 +120,8 @@ pub fn clean_watched(
 /// Cleans a file and looks at no output.
 pub fn clean_file(path: &std::path::Path, settings: &CleanSettings) -> Result<Outcome, StageError> {
     let folder = tempfile::tempdir().unwrap();
-    let input = Input { label: "rows".to_owned(), kind: ArtifactKind::File, path: path.to_owned() };
+    let input =
+        Input { label: "rows".to_owned(), kind: ArtifactKind::File, cell: Cell::default(), path: path.to_owned() };
     let context = StageContext {
         inputs: BTreeMap::from([("sources", vec![input])]),
         output_folder: folder.path().to_owned(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pipe::artifact::ArtifactKind;
+use pipe::cell::Cell;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::digest::Digest;
@@ -37,7 +38,7 @@ fn run<K: StageKind>(
     fs::create_dir_all(output).expect("folder");
     let mut ports: BTreeMap<&'static str, Vec<Input>> = BTreeMap::new();
     for (port, kind, path) in inputs {
-        let input = Input { label: (*port).to_owned(), kind: *kind, path: path.to_path_buf() };
+        let input = Input { label: (*port).to_owned(), kind: *kind, cell: Cell::default(), path: path.to_path_buf() };
         ports.entry(port).or_default().push(input);
     }
     let device = DeviceSpec::default();
