@@ -119,7 +119,7 @@ pub enum EngineError {
         /// The path in the working tree.
         path: String,
         /// What was found.
-        damage: StoreError,
+        damage: Box<StoreError>,
     },
     /// A stored record has a form this version does not read.
     #[error("the record of `{what}` is not readable by this version: {reason}")]

@@ -105,7 +105,9 @@ fn try_export(export: &Export, content: Content, store: &Store, target: &Path) -
         remove(draft);
         let copied = store.materialise(content, Projection::Whole, draft, Access::Writable);
         drop(copied.map_err(|error| match error {
-            StoreError::Damaged { .. } => EngineError::DamagedExport { path: export.path.clone(), damage: error },
+            StoreError::Damaged { .. } => {
+                EngineError::DamagedExport { path: export.path.clone(), damage: Box::new(error) }
+            }
             error => told(&error),
         })?);
         Ok(renameat_with(CWD, draft, CWD, target, flags))
