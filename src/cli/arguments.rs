@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::cache::CacheVerb;
-use crate::command::{ENTER, SUPERVISE};
 use crate::device::Backend;
 
 const EXAMPLES: &str = "\
@@ -94,12 +93,6 @@ pub enum Verb {
     Init(InitArguments),
     /// Look over this machine: backends, CPU, cache, hub, pip. Contacts nobody.
     Doctor,
-    /// Look after a command on behalf of a run.
-    #[command(hide = true, name = SUPERVISE)]
-    Supervise,
-    /// Become a command.
-    #[command(hide = true, name = ENTER)]
-    Enter,
 }
 
 /// A manifest with its overrides.

@@ -4,11 +4,20 @@ use std::io::stdin;
 use std::path::PathBuf;
 
 use crate::cli::exit::Exit;
-use crate::command;
+use crate::command::{self, ENTER, SUPERVISE};
+
+/// Does what this program was started for by itself, if it was.
+pub fn hidden_verb() -> Option<Exit> {
+    match std::env::args_os().nth(1)?.to_str()? {
+        SUPERVISE => Some(supervise()),
+        ENTER => Some(enter()),
+        _ => None,
+    }
+}
 
 /// Supervises the command of the order on stdin. Whoever started it reads the status file, so a failure only needs to be
 /// one.
-pub fn supervise() -> Exit {
+fn supervise() -> Exit {
     match command::supervise(stdin(), &program()) {
         Ok(()) => Exit::Ok,
         Err(_) => Exit::Failed,
@@ -22,7 +31,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Becomes the command of the order on stdin; comes back only when that failed, which the status file tells.
-pub fn enter() -> Exit {
+fn enter() -> Exit {
     match command::enter(stdin()) {
         Ok(never) => match never {},
         Err(_) => Exit::Failed,

@@ -80,6 +80,10 @@ impl From<StoreError> for Failure {
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
+    // Every command of a stage starts this program twice, so these do not wait for the rest of the command line.
+    if let Some(exit) = command::hidden_verb() {
+        return exit.into();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -116,8 +120,6 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
         Verb::Doctor => Ok(doctor::doctor(session)),
-        Verb::Supervise => Ok(command::supervise()),
-        Verb::Enter => Ok(command::enter()),
     }
 }
 

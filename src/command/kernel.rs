@@ -1,8 +1,8 @@
 //! What Linux does for a command's runner: walls around it, its orphans handed to the supervisor, its end with ours.
 //!
-//! The walls are Landlock, as far as this kernel has it. //! Files: only the order's and the system's own (libraries, a few harmless files of `/etc`, `/proc`, `/sys`). Network: no
-//! TCP; Landlock knows no rule for UDP. Signals and abstract sockets: none to processes outside. Source: the kernel's
-//! `Documentation/userspace-api/landlock.rst`.
+//! The walls are Landlock, as far as this kernel has it. Files: only the order's and the system's own (libraries, a few
+//! harmless files of `/etc`, `/proc`, `/sys`). Network: no TCP; Landlock knows no rule for UDP. Signals and abstract
+//! sockets: none to processes outside. Source: the kernel's `Documentation/userspace-api/landlock.rst`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

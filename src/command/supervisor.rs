@@ -103,14 +103,16 @@ fn ended(status: io::Result<ExitStatus>) -> Ended {
 fn end_descendants() {
     let deadline = Instant::now() + HUNT;
     while Instant::now() < deadline {
-        for child in kernel::children() {
-            let _ = kill_process(child, Signal::KILL);
-        }
         match waitpid(None, WaitOptions::NOHANG) {
-            Ok(Some(_)) => {}
-            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-            // There is none left.
+            // There is none left: the usual case, found without a look at every process of the machine.
             Err(_) => return,
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                for child in kernel::children() {
+                    let _ = kill_process(child, Signal::KILL);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
