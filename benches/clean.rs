@@ -15,10 +15,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use pipe::artifact::ArtifactKind;
+use pipe::cell::Cell;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Progress, StageContext, StageKind, StageObserver};
 use pipe::stages::clean::{Clean, CleanSettings, Dedupe, OnInvalid, OverlapRule};
+use pipe::surroundings::Surroundings;
 
 const PEER: &str = r"sed -e 's#//.*$##' -e '/^[[:space:]]*$/d' rows.jsonl | grep -E '^[[:space:]]*\{' > peer.jsonl";
 
@@ -99,12 +101,18 @@ fn peer(folder: &Path) -> Result<Took, Box<dyn Error>> {
 fn clean(folder: &Path, overlap: OverlapRule, dedupe: Dedupe) -> Result<Took, Box<dyn Error>> {
     let outputs = folder.join("outputs");
     fs::create_dir_all(&outputs)?;
-    let input = |name: &str| Input { label: name.to_owned(), kind: ArtifactKind::File, path: folder.join(name) };
+    let input = |name: &str| Input {
+        label: name.to_owned(),
+        kind: ArtifactKind::File,
+        cell: Cell::default(),
+        path: folder.join(name),
+    };
     let inputs = BTreeMap::from([("sources", vec![input("rows.jsonl")]), ("held_out", vec![input("exam.jsonl")])]);
     let context = StageContext {
         inputs,
         output_folder: outputs,
         device: DeviceSpec::default(),
+        surroundings: &Surroundings::default(),
         observer: &Silent,
         cancel: Cancel::default(),
     };

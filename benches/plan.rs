@@ -1,10 +1,12 @@
-//! How long it takes to read and plan a manifest of 1,000 stages, next to `make -n` on a Makefile of the same graph.
+//! How long it takes to read and plan a manifest of 1,000 stages, next to `make -n` on a Makefile of the same graph, and
+//! one whose matrix comes to 10,000 stages.
 //!
 //! `make` starts a process, reads the file and prints what it would do; it checks no types and hashes nothing. `pipe`
 //! here is in-process, from the manifest's bytes to a plan with its id; inputs are hashed by a stand-in.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,6 +21,7 @@ use pipe::manifest;
 use pipe::plan::Planner;
 use pipe::stage::{Numerics, Outcome, Stage, StageContext, StageError, StageKind};
 use pipe::stage_config::Kind;
+use pipe::surroundings::Bare;
 
 const STAGES: usize = 1_000;
 const ROUNDS: usize = 21;
@@ -49,14 +52,14 @@ impl StageKind for Step {
     const ABOUT: &'static str = "A stage of the bench.";
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[InputPort {
-        name: "files",
+        name: Cow::Borrowed("files"),
         accepts: &[ArtifactKind::File, ArtifactKind::Records],
         arity: Arity::Many,
         projection: Projection::Whole,
         about: "What it reads.",
     }];
     const OUTPUTS: &'static [OutputPort] =
-        &[OutputPort { name: "records", kind: ArtifactKind::Records, about: "What it writes." }];
+        &[OutputPort { name: Cow::Borrowed("records"), kind: ArtifactKind::Records, about: "What it writes." }];
     const NUMERICS: Numerics = Numerics::Float;
 
     fn run(_: &StepConfig, _: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -89,6 +92,18 @@ fn manifest_text() -> String {
     text
 }
 
+/// Two stages of 5,000 cells each: 10,000 stages from a few lines.
+fn matrix_text() -> String {
+    let values = |count: usize| (1..=count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    format!(
+        "version: 1\nname: bench\ninputs: {{ raw: raw.jsonl }}\nstages:\n  first:\n    uses: step\n    matrix: {{ r: [{}], \
+         seed: [{}] }}\n    in: {{ files: raw }}\n    with: {{ lora_r: \"${{matrix.r}}\", seed: \"${{matrix.seed}}\" }}\n  \
+         second: {{ uses: step, in: {{ files: first.records }} }}\n",
+        values(50),
+        values(100)
+    )
+}
+
 fn makefile_text() -> String {
     let mut text = format!("all: s{}\n", STAGES - 1);
     for stage in 0..STAGES {
@@ -105,11 +120,13 @@ fn time(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-fn plan(text: &str, project: &Path) {
+fn plan(text: &str, stages: usize, project: &Path) {
     let manifest = manifest::read("bench.yaml", text.as_bytes(), &[]).expect("the bench's manifest is readable");
     let digest = |_: &Path| Ok(Content::File(Digest::of(b"raw")));
-    let plan = Planner { kinds: &KINDS, project, fetched: &|_| None, digest: &digest }.plan(&manifest);
-    assert_eq!(plan.map(|plan| plan.order().len()).unwrap_or_default(), STAGES);
+    let plan =
+        Planner { kinds: &KINDS, project, fetched: &|_| None, pinned: &|_| None, digest: &digest, machine: &Bare }
+            .plan(&manifest);
+    assert_eq!(plan.map(|plan| plan.order().len()).unwrap_or_default(), stages);
 }
 
 fn make(project: &Path) -> bool {
@@ -131,10 +148,12 @@ fn main() {
     if !make(project.path()) {
         println!("make is not here; only pipe is measured");
     }
-    let (mut read, mut whole, mut peer) = (Vec::new(), Vec::new(), Vec::new());
+    let matrix = matrix_text();
+    let (mut read, mut whole, mut cells, mut peer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         read.push(time(|| drop(manifest::read("bench.yaml", text.as_bytes(), &[]))));
-        whole.push(time(|| plan(&text, project.path())));
+        whole.push(time(|| plan(&text, STAGES, project.path())));
+        cells.push(time(|| plan(&matrix, 2 * 50 * 100, project.path())));
         peer.push(time(|| _ = make(project.path())));
     }
     println!("{STAGES} stages, manifest of {} bytes, {ROUNDS} interleaved rounds: median (fastest)", text.len());
@@ -142,6 +161,8 @@ fn main() {
     for (name, (median, fastest)) in [("read", read), ("read and plan", whole), ("make -n (process)", peer)] {
         println!("  {name:<18} {median:>10.2?} ({fastest:.2?})");
     }
+    let (median, fastest) = summary(cells);
+    println!("  a matrix of 10,000 stages, read and plan: {median:.2?} ({fastest:.2?})");
     let ratio = |ours: Duration, theirs: Duration| ours.as_secs_f64() / theirs.as_secs_f64();
     println!("  pipe / make        {:>10.2} ({:.2})", ratio(whole.0, peer.0), ratio(whole.1, peer.1));
 }

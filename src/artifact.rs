@@ -1,8 +1,10 @@
 //! What flows along the edges of a plan: artifact kinds, and the typed ports of a stage kind.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
-use crate::digest::Digest;
+use crate::digest::{BadDigest, Digest};
 
 /// What an artifact is. An edge joins an output port to an input port that accepts its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -10,6 +12,8 @@ use crate::digest::Digest;
 pub enum ArtifactKind {
     /// A file from outside, of any format: what an input of a manifest is until a stage has read it.
     File,
+    /// A folder of any files, written or read by commands.
+    Folder,
     /// JSON Lines of validated trajectory or text records, written by `clean`.
     Records,
     /// JSON Lines of rows that were refused, each with its reasons.
@@ -35,11 +39,29 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::File,
+        Self::Folder,
+        Self::Records,
+        Self::Rejects,
+        Self::Prompts,
+        Self::Tokenizer,
+        Self::Model,
+        Self::Adapter,
+        Self::GgufAdapter,
+        Self::Curve,
+        Self::Statistics,
+        Self::Report,
+        Self::Verdict,
+    ];
+
     /// The name used in diagnostics and schemas.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::File => "file",
+            Self::Folder => "folder",
             Self::Records => "records",
             Self::Rejects => "rejects",
             Self::Prompts => "prompts",
@@ -57,7 +79,7 @@ impl ArtifactKind {
     /// Whether an artifact of this kind is a folder rather than a file.
     #[must_use]
     pub const fn is_folder(self) -> bool {
-        matches!(self, Self::Tokenizer | Self::Model | Self::Adapter | Self::GgufAdapter)
+        matches!(self, Self::Folder | Self::Tokenizer | Self::Model | Self::Adapter | Self::GgufAdapter)
     }
 }
 
@@ -75,6 +97,28 @@ pub enum Content {
     File(Digest),
     /// The digest of a folder's listing.
     Tree(Digest),
+}
+
+impl fmt::Display for Content {
+    /// `file:` or `tree:` and the digest, in one word.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(digest) => write!(formatter, "file:{digest}"),
+            Self::Tree(digest) => write!(formatter, "tree:{digest}"),
+        }
+    }
+}
+
+impl FromStr for Content {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("file", digest)) => digest.parse().map(Self::File),
+            Some(("tree", digest)) => digest.parse().map(Self::Tree),
+            _ => Err(BadDigest(text.chars().take(80).collect())),
+        }
+    }
 }
 
 impl Content {
@@ -110,11 +154,11 @@ pub enum Projection {
     Files(&'static [&'static str]),
 }
 
-/// An input of a stage kind.
-#[derive(Debug, Clone, Copy)]
+/// An input of a stage kind, or of one stage whose settings name its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputPort {
     /// The name used under `in:`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The kinds it takes.
     pub accepts: &'static [ArtifactKind],
     /// How many edges it takes.
@@ -125,11 +169,11 @@ pub struct InputPort {
     pub about: &'static str,
 }
 
-/// An output of a stage kind.
-#[derive(Debug, Clone, Copy)]
+/// An output of a stage kind, or of one stage whose settings name its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputPort {
     /// The slot's name: `stage.slot` refers to it.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What is written there.
     pub kind: ArtifactKind,
     /// One sentence for `--help`, schema and hover.

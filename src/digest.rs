@@ -213,7 +213,7 @@ pub enum Canonical {
 
 impl Canonical {
     /// A map from name and value pairs.
-    pub fn map<const N: usize>(entries: [(&str, Self); N]) -> Self {
+    pub fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Self)>) -> Self {
         Self::Map(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 

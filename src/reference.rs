@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stage_name::StageName;
+
 /// The name of a stage or input: lower-case letters, digits and `-`, beginning with a letter. `_` is allowed in the
 /// names of inputs and params, which are not kebab-case by convention.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,14 +63,14 @@ impl FromStr for Name {
 }
 
 /// The other end of an edge under `in:`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Edge {
     /// `name`: an entry of `inputs:`.
     Input(Name),
-    /// `stage.slot`: an output of another stage.
+    /// `stage.slot` or `stage[label].slot`: an output of another stage, or of cells of it.
     Output {
-        /// The producing stage.
-        stage: Name,
+        /// The producing stage, with a label if it has one.
+        stage: StageName,
         /// The output port of its kind.
         slot: Name,
     },
@@ -83,7 +85,10 @@ impl FromStr for Edge {
             found: text.chars().take(80).collect(),
             expected: "the name of an input, or `stage.slot`",
         };
-        match text.split_once('.') {
+        // A value within a label may hold dots.
+        let after_label = text.rfind(']').unwrap_or(0);
+        let dot = text[after_label..].find('.').map(|at| after_label + at);
+        match dot.map(|at| (&text[..at], &text[at + 1..])) {
             None => Ok(Self::Input(text.parse().map_err(bad)?)),
             Some((stage, slot)) => {
                 Ok(Self::Output { stage: stage.parse().map_err(bad)?, slot: slot.parse().map_err(bad)? })
@@ -108,8 +113,9 @@ mod tests {
     #[test]
     fn edges_name_inputs_or_outputs_and_nothing_else() {
         assert_eq!("raw".parse::<Edge>().expect("edge").to_string(), "raw");
+        assert_eq!("t[lr=0.1 ,a=x].out".parse::<Edge>().expect("edge").to_string(), "t[a=x, lr=0.1].out");
         assert_eq!("render-prompts.prompts".parse::<Edge>().expect("edge").to_string(), "render-prompts.prompts");
-        for bad in ["", "Raw", "a.b.c", ".b", "a.", "a b", "1a", "../x"] {
+        for bad in ["", "Raw", "a.b.c", ".b", "a.", "a b", "1a", "../x", "a[*]", "a[*]b", "a[].b"] {
             assert!(bad.parse::<Edge>().is_err(), "{bad}");
         }
     }

@@ -3,6 +3,7 @@
 //! A stage opens only what its [`StageContext`] hands it: no clock, environment, network or global randomness, else
 //! its key would lie. A new stage kind implements [`StageKind`]; everything above this floor sees `dyn` [`Stage`].
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,6 +11,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,8 +19,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::artifact::{ArtifactKind, InputPort, OutputPort, Verdict};
+use crate::cell::Cell;
 use crate::device::DeviceSpec;
 use crate::diagnostic::Diagnostic;
+use crate::surroundings::{Needs, Surroundings};
 
 /// Whether a stage's bytes depend on floating-point arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,10 @@ pub trait StageKind: Send + Sync + 'static {
     const NUMERICS: Numerics;
     /// Settings that change no output byte and stay out of the key.
     const UNKEYED: &'static [&'static str] = &[];
+    /// Whether settings name inputs and outputs, so that without them nothing is known of either.
+    const NAMES_PORTS: bool = false;
+    /// The ports whose inputs come with their cell, when a matrix tells them apart. It is then in the key.
+    const CELL_PORTS: &'static [&'static str] = &[];
     /// Names people know from other tools, each with what to write here instead.
     const FOREIGN: &'static [(&'static str, &'static str)] = &[];
 
@@ -58,6 +66,25 @@ pub trait StageKind: Send + Sync + 'static {
     /// Whether a stage with these settings writes a slot; a reference to one it does not write is an error.
     fn writes(_config: &Self::Config, _slot: &str) -> bool {
         true
+    }
+
+    /// The inputs of a stage with these settings.
+    fn inputs(_config: &Self::Config) -> Cow<'static, [InputPort]> {
+        Cow::Borrowed(Self::INPUTS)
+    }
+
+    /// The outputs that a stage with these settings writes.
+    fn outputs(config: &Self::Config) -> Cow<'static, [OutputPort]> {
+        let writes = |port: &&OutputPort| Self::writes(config, &port.name);
+        if Self::OUTPUTS.iter().all(|port| writes(&port)) {
+            return Cow::Borrowed(Self::OUTPUTS);
+        }
+        Cow::Owned(Self::OUTPUTS.iter().filter(writes).cloned().collect())
+    }
+
+    /// What of the machine a stage with these settings asks for.
+    fn needs(_config: &Self::Config) -> Needs {
+        Needs::default()
     }
 
     /// What can be told from the settings and from the inputs that are here already, before any stage runs. Cheap: it
@@ -104,7 +131,7 @@ impl ConfigIssue {
 /// The inputs of a stage before anything has run.
 #[derive(Debug)]
 pub struct LocalInputs<'a> {
-    ports: BTreeMap<&'static str, Vec<&'a Path>>,
+    ports: BTreeMap<&'a str, Vec<&'a Path>>,
     answers: &'a RefCell<Answers>,
 }
 
@@ -114,7 +141,7 @@ pub type Answers = BTreeMap<String, Preflight>;
 impl<'a> LocalInputs<'a> {
     /// Port name to what is wired into it, for each port into which no earlier stage leads.
     #[must_use]
-    pub const fn new(ports: BTreeMap<&'static str, Vec<&'a Path>>, answers: &'a RefCell<Answers>) -> Self {
+    pub const fn new(ports: BTreeMap<&'a str, Vec<&'a Path>>, answers: &'a RefCell<Answers>) -> Self {
         Self { ports, answers }
     }
 
@@ -151,6 +178,12 @@ pub struct StageConfig {
     pub all: Value,
     /// Those that enter the action key.
     pub keyed: Value,
+    /// The inputs of the stage.
+    pub inputs: Cow<'static, [InputPort]>,
+    /// The outputs it writes.
+    pub outputs: Cow<'static, [OutputPort]>,
+    /// What of the machine it asks for.
+    pub needs: Needs,
 }
 
 /// A stage kind without its types.
@@ -161,10 +194,18 @@ pub trait Stage: Send + Sync {
     fn about(&self) -> &'static str;
     /// The epoch of its bytes.
     fn epoch(&self) -> u32;
-    /// The inputs.
+    /// The inputs that every stage of the kind has.
     fn inputs(&self) -> &'static [InputPort];
-    /// The outputs.
+    /// The outputs, all that any settings write.
     fn outputs(&self) -> &'static [OutputPort];
+    /// Whether a stage has inputs and outputs that only its settings name.
+    fn names_ports(&self) -> bool {
+        false
+    }
+    /// The ports whose inputs come with their cell.
+    fn cell_ports(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Whether floating-point arithmetic decides the bytes.
     fn numerics(&self) -> Numerics;
     /// The JSON Schema of its settings.
@@ -174,10 +215,6 @@ pub trait Stage: Send + Sync {
     /// # Errors
     /// Every issue, not the first.
     fn configure(&self, with: &Value) -> Result<StageConfig, Vec<ConfigIssue>>;
-    /// Whether a stage with these settings writes a slot.
-    fn writes(&self, _config: &StageConfig, _slot: &str) -> bool {
-        true
-    }
     /// What can be told before any stage runs.
     fn preflight(&self, _config: &StageConfig, _inputs: &LocalInputs<'_>) -> Preflight {
         Preflight::default()
@@ -207,6 +244,9 @@ pub enum StageError {
     /// Something else, with its chain of causes.
     #[error(transparent)]
     Failed(#[from] Box<dyn Error + Send + Sync>),
+    /// The same, where another attempt may succeed: a disk, or a command that ended badly.
+    #[error(transparent)]
+    Transient(Box<dyn Error + Send + Sync>),
     /// The run was interrupted.
     #[error("interrupted")]
     Cancelled,
@@ -221,7 +261,7 @@ impl StageError {
     /// A failure to read or write a file of the sandbox.
     #[must_use]
     pub fn io(path: &Path, error: &std::io::Error) -> Self {
-        Self::Failed(format!("`{}`: {error}", path.display()).into())
+        Self::Transient(format!("`{}`: {error}", path.display()).into())
     }
 }
 
@@ -256,26 +296,35 @@ pub trait StageObserver: Send + Sync {
     fn line(&self, text: &str);
 }
 
-/// A request to stop, shared by all stages of a run.
+/// A request to stop, shared by all stages of a run; of a stage with a time limit, also the end of its time.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    requested: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
 
 impl Cancel {
     /// Asks everybody to stop.
     pub fn request(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.requested.store(true, Ordering::SeqCst);
+    }
+
+    /// The same request, which also holds from a moment on; without one, only the request.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { requested: Arc::clone(&self.requested), deadline }
     }
 
     /// The flag itself, for whoever turns a signal of the operating system into a request.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.requested)
     }
 
-    /// Whether somebody asked.
+    /// Whether somebody asked, or the time is over.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.requested.load(Ordering::SeqCst) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
@@ -286,6 +335,9 @@ pub struct Input {
     pub label: String,
     /// What it is.
     pub kind: ArtifactKind,
+    /// What tells it from the other inputs of its port, for a port that asks for it: the axes of a matrix and their
+    /// values. In the key, so it may reach an output.
+    pub cell: Cell,
     /// A file or folder to read; its bytes were verified. Writing to it is a defect.
     pub path: PathBuf,
 }
@@ -293,11 +345,13 @@ pub struct Input {
 /// All that a running stage may touch.
 pub struct StageContext<'a> {
     /// Port name to artifacts, in the manifest's order.
-    pub inputs: BTreeMap<&'static str, Vec<Input>>,
+    pub inputs: BTreeMap<&'a str, Vec<Input>>,
     /// The sandbox folder that takes the outputs, one file or folder a slot.
     pub output_folder: PathBuf,
     /// Where model work runs.
     pub device: DeviceSpec,
+    /// What of the machine it asked for.
+    pub surroundings: &'a Surroundings,
     /// Who listens.
     pub observer: &'a dyn StageObserver,
     /// Whether to stop.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::cache::CacheVerb;
 use crate::device::Backend;
 
 const EXAMPLES: &str = "\
@@ -15,11 +16,12 @@ Examples:
   pipe run pipelines/quickstart.yaml -p epochs=3  the same with another value of a param
   pipe plan pipelines/quickstart.yaml             what would run, and why
   pipe why pipelines/quickstart.yaml train        why this stage would run
+  pipe check --frozen pipelines/*.yaml            in CI: is what is committed what was run?
   pipe reproduce 5fe0ab91                         do an experiment again and compare every byte
 
 Exit codes:
   0 ok   1 a stage failed   2 usage or manifest error   3 gate failed   4 gate inconclusive
-  5 store corrupt   6 diverged   7 something would run (`run --dry-run`)   130 interrupted";
+  5 store corrupt   6 diverged   7 lock or plan out of date   130 interrupted";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -145,6 +147,9 @@ pub struct RunArguments {
     /// Say what would run, and why, as `plan` does, and run nothing. Exit code 7 when anything would run.
     #[arg(long)]
     pub dry_run: bool,
+    /// Run only if the committed lock is up to date with the manifest and its inputs; else say what differs, exit code 7.
+    #[arg(long)]
+    pub frozen: bool,
     /// How many cores stages may use at once [default: all]. A model stage takes all of these. No result depends on it.
     #[arg(short, long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,
@@ -195,6 +200,11 @@ pub struct CheckArguments {
     /// The manifests.
     #[arg(required = true)]
     pub manifests: Vec<PathBuf>,
+    /// Decide from the locks beside the manifests whether each was run as it stands, and how it came out: exit code 7 when not, 3
+    /// or 4 when a gate did not pass. Needs neither models nor a cache, nor data: data that is here is compared, for all else the
+    /// lock stands.
+    #[arg(long, conflicts_with = "param")]
+    pub frozen: bool,
     /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,
@@ -276,6 +286,9 @@ pub enum ModelsVerb {
         /// Manifests or sources.
         #[arg(required = true, value_name = "MANIFEST|SOURCE")]
         targets: Vec<String>,
+        /// Look branches up anew, and pin what is found in the lock beside the manifest.
+        #[arg(long)]
+        upgrade: bool,
     },
     /// List what was fetched, with sizes.
     List,
@@ -293,15 +306,6 @@ pub struct CacheArguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: CacheVerb,
-}
-
-/// The verbs of `pipe cache`.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum CacheVerb {
-    /// Say how much is stored.
-    Stat,
-    /// Read every stored byte again and compare it with its digest; damage goes to quarantine.
-    Verify,
 }
 
 /// `pipe init`.

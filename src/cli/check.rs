@@ -6,14 +6,23 @@ use crate::cli::arguments::{CheckArguments, ManifestArguments};
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch, only_unfetched};
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Session, frozen};
 use crate::diagnostic::Diagnostic;
 use crate::engine::event::EVENT_VERSION;
 use crate::report::units;
 
 pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Failure> {
-    let mut found = Vec::new();
+    let (mut found, mut exit) = (Vec::new(), Exit::Ok);
     for manifest in &arguments.manifests {
+        if arguments.frozen {
+            match frozen::check(manifest, session) {
+                Ok(code) => exit = exit.worse(code),
+                Err(Failure::Diagnostics(diagnostics)) => found.extend(diagnostics),
+                Err(Failure::Usage(message)) => found.push(Diagnostic::error("manifest::unreadable", message)),
+                Err(failure) => return Err(failure),
+            }
+            continue;
+        }
         let one = ManifestArguments {
             manifest: manifest.clone(),
             stages: Vec::new(),
@@ -52,5 +61,5 @@ pub fn check(arguments: &CheckArguments, session: &Session) -> Result<Exit, Fail
             Err(failure) => return Err(failure),
         }
     }
-    if found.is_empty() { Ok(Exit::Ok) } else { Err(Failure::Diagnostics(found)) }
+    if found.is_empty() { Ok(exit) } else { Err(Failure::Diagnostics(found)) }
 }

@@ -12,6 +12,7 @@ use crate::cli::console::say;
 use crate::cli::exit::Exit;
 use crate::cli::machine::Machine;
 use crate::cli::{Session, models, project};
+use crate::command::{self, Walls};
 use crate::device::{Backend, DeviceSpec};
 use crate::diagnostic::nearest;
 use crate::model;
@@ -30,6 +31,8 @@ struct Checkup {
     cargo_features: Vec<&'static str>,
     backends: Vec<BackendState>,
     machine: Machine,
+    /// What the kernel keeps commands of `run:` stages from.
+    walls: Walls,
     cache: CacheState,
     hub: HubState,
     pip: Option<Pip>,
@@ -84,6 +87,7 @@ pub fn doctor(session: &Session) -> Exit {
         cargo_features: features(),
         backends: Backend::ALL.into_iter().map(|backend| backend_state(backend, &mut problems)).collect(),
         machine: Machine::look(),
+        walls: wall_state(&mut problems),
         cache: cache_state(&folder, &mut problems),
         hub: hub_state(),
         pip: pip(&mut problems),
@@ -157,6 +161,17 @@ fn cache_state(folder: &Path, problems: &mut Vec<Problem>) -> CacheState {
     }
 }
 
+fn wall_state(problems: &mut Vec<Problem>) -> Walls {
+    let walls = command::walls();
+    let missing = walls.missing();
+    if !missing.is_empty() {
+        let what = format!("this kernel has no walls for commands of `run:` stages against {}", missing.join(", "));
+        let help = "run Linux 6.12 or newer with Landlock, or declare with care what such stages read".to_owned();
+        problems.push(Problem { broken: false, what, help });
+    }
+    walls
+}
+
 fn hub_state() -> HubState {
     let settings = project::hub();
     HubState {
@@ -222,6 +237,13 @@ fn page(checkup: &Checkup) -> String {
     line("cpu", [machine.platform.clone()].into_iter().chain(sets).chain(threads).collect::<Vec<_>>().join(", "));
     let size = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), units::bytes);
     line("memory", format!("{}, {} available", size(machine.memory_bytes), size(machine.available_bytes)));
+    let Walls { files, tcp, signals } = checkup.walls;
+    let walls = [(files, "files"), (tcp, "TCP"), (signals, "signals")];
+    let walls: Vec<&str> = walls.iter().filter(|(there, _)| *there).map(|(_, what)| *what).collect();
+    line(
+        "walls",
+        if walls.is_empty() { "NONE for commands".into() } else { format!("{} (Landlock)", walls.join(", ")) },
+    );
     let cache = &checkup.cache;
     line("cache", cache.path.display().to_string());
     let state = match (cache.writable, cache.exists) {

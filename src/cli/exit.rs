@@ -24,7 +24,7 @@ pub enum Exit {
     StoreCorrupt = 5,
     /// The same key gave other bytes, on the same class of machine.
     Diverged = 6,
-    /// Something would run, where that was the question.
+    /// What is committed is not up to date, or something would run where that was the question.
     Stale = 7,
     /// Interrupted by a signal.
     Interrupted = 130,
@@ -52,11 +52,25 @@ impl Exit {
         if !codes.is_empty() {
             return Self::Failed;
         }
-        match summary.verdict {
+        Self::of_verdict(summary.verdict)
+    }
+
+    /// The code of the worst verdict of all gates.
+    #[must_use]
+    pub const fn of_verdict(verdict: Option<Verdict>) -> Self {
+        match verdict {
             Some(Verdict::Failed) => Self::GateFailed,
             Some(Verdict::Inconclusive) => Self::GateInconclusive,
             Some(Verdict::Passed) | None => Self::Ok,
         }
+    }
+
+    /// The one to end with, of two manifests' codes: the one that more has to be done about.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        const ORDER: [Exit; 4] = [Exit::Stale, Exit::GateFailed, Exit::GateInconclusive, Exit::Ok];
+        let first = ORDER.into_iter().find(|code| [self, other].contains(code));
+        first.unwrap_or(self)
     }
 
     /// The code of an error.
@@ -66,10 +80,13 @@ impl Exit {
             EngineError::StillDamaged { .. }
             | EngineError::DamagedInput { .. }
             | EngineError::DamagedRecord { .. }
-            | EngineError::Store(StoreError::Damaged { .. }) => Self::StoreCorrupt,
-            EngineError::Diverged { .. } => Self::Diverged,
+            | EngineError::DamagedExport { .. }
+            | EngineError::Store(StoreError::Damaged { .. } | StoreError::UnreadableRoot { .. }) => Self::StoreCorrupt,
+            EngineError::Diverged { .. } | EngineError::LockDiverged { .. } => Self::Diverged,
             EngineError::Manifest(_)
-            | EngineError::Store(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Self::Usage,
+            | EngineError::Store(
+                StoreError::NotFound { .. } | StoreError::Ambiguous { .. } | StoreError::BadArchive { .. },
+            ) => Self::Usage,
             EngineError::Stage { error: StageError::Cancelled, .. } | EngineError::Store(StoreError::Cancelled) => {
                 Self::Interrupted
             }

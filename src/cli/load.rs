@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
-use crate::cli::{Failure, Session, models, project};
+use crate::cli::host::Host;
+use crate::cli::{Failure, Session, models, pins, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
 use crate::engine::why::{Cause, Reason};
-use crate::engine::{EngineError, ManifestCopy, PreviewedStage, StagePreview, preview, typed};
+use crate::engine::{
+    EngineError, LockTarget, ManifestCopy, PreviewedStage, StagePreview, check_machine, preview, typed,
+};
+use crate::lock::{Lock, PinnedMachine};
 use crate::manifest::{self, Manifest, Override};
 use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
 use crate::report::units;
@@ -29,6 +33,10 @@ pub struct Loaded {
     pub plan: Plan,
     /// The manifest as it was read.
     pub manifest: ManifestCopy,
+    /// What is committed beside it.
+    pub lock: Option<Lock>,
+    /// Where that is, and the commits to write into it.
+    pub lock_target: LockTarget,
     parsed: Manifest,
 }
 
@@ -64,8 +72,10 @@ impl Loaded {
 pub enum Fetch {
     /// They are, before anything else.
     Missing,
-    /// They are not: planning says which they are, with [`NOT_FETCHED`].
+    /// They are not: planning says which they are, with [`NOT_FETCHED`], unless the lock pins their bytes.
     Nothing,
+    /// Nothing from outside is looked at, and any input that is not here is what the lock pins.
+    Pinned,
 }
 
 /// Reads a manifest without planning it.
@@ -92,7 +102,8 @@ pub fn whole(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> 
     let store = open_store(&session.global, &root)?;
     let name = path.display().to_string();
     let mut manifest = manifest::read(&name, &bytes, &overrides)?;
-    let sources = models::sources_of(session, &root);
+    let lock = pins::read(&Lock::beside(path))?;
+    let sources = models::sources_of(session, &root).with_commits(pins::commits(lock.as_ref()));
     // A manifest with mistakes fetches nothing.
     if fetch == Fetch::Missing && manifest.problems().is_empty() {
         models::fetch(&manifest, &sources, session.console)?;
@@ -100,16 +111,31 @@ pub fn whole(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> 
     manifest.backend = arguments.backend.unwrap_or(manifest.backend);
     check_backend(manifest.backend)?;
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
-    let fetched = |source: &Source| sources.locate(source);
-    let planner = Planner { kinds: registry(), project: &root, fetched: &fetched, digest: &digest };
+    let fetched = |source: &Source| if fetch == Fetch::Pinned { None } else { sources.locate(source) };
+    let pinned = |source: &Source| pins::content(lock.as_ref()?, source, fetch == Fetch::Pinned);
+    let host = Host { store: &store };
+    let planner = Planner {
+        kinds: registry(),
+        project: &root,
+        fetched: &fetched,
+        pinned: &pinned,
+        digest: &digest,
+        machine: &PinnedMachine { lock: lock.as_ref().filter(|_| fetch == Fetch::Pinned), machine: &host },
+    };
     let plan = planner.plan(&manifest)?;
+    pins::check(lock.as_ref(), &plan, &manifest)?;
+    let lock_target = LockTarget {
+        path: Lock::beside(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        shown: Lock::beside(path).display().to_string(),
+        commits: pins::found(&plan, &sources),
+    };
     let copy = ManifestCopy {
         path: project::shown(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         text: String::from_utf8_lossy(&bytes).into_owned(),
         overrides: overrides.iter().map(|one| (one.name.clone(), one.text.clone())).collect(),
         backend: arguments.backend,
     };
-    Ok(Loaded { root, store, plan, manifest: copy, parsed: manifest })
+    Ok(Loaded { root, store, plan, manifest: copy, lock, lock_target, parsed: manifest })
 }
 
 fn check_backend(backend: Backend) -> Result<(), Failure> {
@@ -163,7 +189,8 @@ pub fn plan_of(record: &ExperimentRecord, store: &Store) -> Result<Plan, Failure
     check_backend(manifest.backend)?;
     let recorded: Vec<(&str, Content)> =
         record.inputs.iter().map(|(name, content)| (name.as_str(), *content)).collect();
-    let plan = Planner::plan_recorded(registry(), &manifest, &recorded)?;
+    let plan = Planner::plan_recorded(registry(), &manifest, &recorded, &Host { store })?;
+    check_machine(record, &plan, store)?;
     if plan.id() == record.plan {
         Ok(plan)
     } else {

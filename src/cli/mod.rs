@@ -3,16 +3,20 @@
 mod arguments;
 mod cache;
 mod check;
+mod command;
 mod console;
 mod doctor;
 mod exit;
+mod frozen;
 mod graph;
+mod host;
 mod init;
 mod load;
 mod machine;
 mod models;
 mod models_show;
 mod part;
+mod pins;
 mod plan;
 mod project;
 mod reproduce;
@@ -77,6 +81,10 @@ impl From<StoreError> for Failure {
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
+    // Every command of a stage starts this program twice, so these do not wait for the rest of the command line.
+    if let Some(exit) = command::hidden_verb() {
+        return exit.into();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -109,7 +117,7 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Show(arguments) => show::show(arguments, session),
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Models(arguments) => models::models(arguments, session),
-        Verb::Cache(arguments) => cache::cache(arguments.verb, session),
+        Verb::Cache(arguments) => cache::cache(&arguments.verb, session),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
         Verb::Doctor => Ok(doctor::doctor(session)),

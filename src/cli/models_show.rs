@@ -134,7 +134,7 @@ fn look_at_text(shown: &mut Shown) {
 }
 
 fn page(shown: &Shown) -> String {
-    let Description { file, family, sizes, tied_head, parameters, formats, problems } = &shown.model;
+    let Description { file, family, sizes, tied_head, parameters, formats, tensors_fit, problems } = &shown.model;
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push(format!("{label:<12} {text}").trim_end().to_owned());
     let stored = match file {
@@ -157,6 +157,12 @@ fn page(shown: &Shown) -> String {
         let tensors = units::count(usize::try_from(*tensors).unwrap_or(usize::MAX), "tensor");
         line("weights", format!("{format}: {tensors}, {} numbers, {bytes}{refused}", units::number(*numbers as f64)));
     }
+    let fit = match tensors_fit {
+        Some(true) => "all of the configuration's, and no other",
+        Some(false) => "not those of the configuration",
+        None => "not compared with the configuration",
+    };
+    line("tensors", fit.to_owned());
     line("on disk", units::bytes(shown.size_bytes));
     match &shown.tokenizer {
         None => line("tokenizer", "none that can be read".to_owned()),

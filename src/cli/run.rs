@@ -4,12 +4,12 @@ use std::io;
 use std::num::NonZeroUsize;
 
 use crate::artifact::{ArtifactKind, Verdict};
-use crate::cli::arguments::RunArguments;
+use crate::cli::arguments::{ManifestArguments, RunArguments};
 use crate::cli::console::{note, say};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
 use crate::cli::part::Part;
-use crate::cli::{Failure, Session, plan};
+use crate::cli::{Failure, Session, frozen, plan};
 use crate::engine::event::Sink;
 use crate::engine::{PreviewedStage, RunOptions, RunSummary, unstored};
 use crate::plan::Note;
@@ -27,6 +27,9 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         return dry_run(arguments, session);
     }
     let mut loaded = load::whole(&arguments.manifest, session, Fetch::Missing)?;
+    if arguments.frozen && frozen::told_stale(&loaded, session) {
+        return Ok(Exit::Stale);
+    }
     let Part { plan, whole, may_run, force } = Part::of(arguments, &loaded.plan)?;
     loaded.plan = plan;
     // Before anything runs for minutes and then fails.
@@ -38,6 +41,7 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         project: loaded.root.clone(),
         manifest: loaded.manifest.clone(),
         whole,
+        lock: (whole && is_as_committed(&arguments.manifest)).then(|| loaded.lock_target.clone()),
         force,
         may_run,
         keep_going: arguments.keep_going,
@@ -71,6 +75,11 @@ fn dry_run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     part.check(&previews)?;
     plan::show(&loaded, &previews, session)?;
     Ok(if previews.iter().any(PreviewedStage::would_run) { Exit::Stale } else { Exit::Ok })
+}
+
+/// Whether a run is of what is committed: nothing overridden. Any other leaves the lock alone.
+const fn is_as_committed(arguments: &ManifestArguments) -> bool {
+    arguments.param.is_empty() && arguments.backend.is_none()
 }
 
 /// Where the events of a run go.

@@ -1,5 +1,7 @@
 //! What differs between two actions of a stage: the ingredients of the key, compared one by one.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::engine::key::Action;
@@ -27,6 +29,7 @@ pub fn differences(old: &Action, new: &Action, feeds: impl Fn(&str, usize) -> Fe
     }
     config_differences(&mut Vec::new(), Some(&old.config), Some(&new.config), &mut reasons);
     input_differences(old, new, feeds, &mut reasons);
+    machine_differences(old, new, &mut reasons);
     if (old.backend, &old.compute_type) != (new.backend, &new.compute_type) {
         reasons.push(Reason::BackendChanged { old: compute(old), new: compute(new) });
     }
@@ -69,6 +72,11 @@ fn input_differences(old: &Action, new: &Action, feeds: impl Fn(&str, usize) -> 
     for port in old.inputs.keys().filter(|port| !new.inputs.contains_key(*port)) {
         reasons.push(Reason::EdgesChanged { port: port.clone() });
     }
+    for port in new.inputs.keys().filter(|port| old.inputs.contains_key(*port)) {
+        if old.cells.get(port) != new.cells.get(port) {
+            reasons.push(Reason::EdgesChanged { port: port.clone() });
+        }
+    }
     for (port, digests) in &new.inputs {
         let before = old.inputs.get(port).map_or(&[][..], Vec::as_slice);
         if before.len() > digests.len() {
@@ -81,6 +89,18 @@ fn input_differences(old: &Action, new: &Action, feeds: impl Fn(&str, usize) -> 
                 Feed::Output(producer) => Reason::InputChanged { producer, port, old, new, rows: None },
             });
         }
+    }
+}
+
+fn machine_differences(old: &Action, new: &Action, reasons: &mut Vec<Reason>) {
+    let names: BTreeSet<&String> = old.env.keys().chain(new.env.keys()).collect();
+    for name in names.into_iter().filter(|name| old.env.get(*name) != new.env.get(*name)) {
+        reasons.push(Reason::EnvChanged { name: name.clone() });
+    }
+    let names: BTreeSet<&String> = old.tools.keys().chain(new.tools.keys()).collect();
+    for name in names.into_iter().filter(|name| old.tools.get(*name) != new.tools.get(*name)) {
+        let (old, new) = (old.tools.get(name).copied(), new.tools.get(name).copied());
+        reasons.push(Reason::ToolChanged { name: name.clone(), old, new });
     }
 }
 

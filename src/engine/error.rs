@@ -2,8 +2,11 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, with_causes};
+use crate::engine::why::Reason;
+use crate::lock::LockError;
 use crate::stage::StageError;
 use crate::store::StoreError;
 
@@ -17,6 +20,14 @@ pub enum EngineError {
         stage: String,
         /// What it said.
         error: StageError,
+    },
+    /// A stage took longer than it may.
+    #[error("stage `{stage}` was stopped at its time limit of {}", minutes(*limit))]
+    TimedOut {
+        /// The stage.
+        stage: String,
+        /// The limit.
+        limit: Duration,
     },
     /// The store refused.
     #[error(transparent)]
@@ -97,6 +108,25 @@ pub enum EngineError {
         /// Why not.
         reason: String,
     },
+    /// The lock can't be read or written.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The same actions gave other bytes than the lock has, on the same class of machine.
+    #[error("{} gave other bytes than `{path}` pins for the same key on the same class of machine", named(stages))]
+    LockDiverged {
+        /// The lock's path.
+        path: String,
+        /// The stages.
+        stages: Vec<String>,
+    },
+    /// What is to be exported was found damaged.
+    #[error("cannot export to `{path}`: {damage}")]
+    DamagedExport {
+        /// The path in the working tree.
+        path: String,
+        /// What was found.
+        damage: Box<StoreError>,
+    },
     /// A stored record has a form this version does not read.
     #[error("the record of `{what}` is not readable by this version: {reason}")]
     Record {
@@ -117,9 +147,27 @@ pub enum EngineError {
         /// The epoch of this program.
         current: u32,
     },
+    /// A variable or program that a stage asks for is not what it was when the experiment was recorded.
+    #[error("stage `{stage}` can't be done as it was recorded: {}", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    OtherMachine {
+        /// The stage.
+        stage: String,
+        /// What differs.
+        reasons: Vec<Reason>,
+    },
     /// The manifest kept with an experiment is not valid for this version.
     #[error("the manifest kept with the experiment is not valid for this version of pipe")]
     Manifest(Vec<Diagnostic>),
+}
+
+/// "`a`, `b`", as many as anybody reads.
+fn named(stages: &[String]) -> String {
+    const MOST: usize = 10;
+    let mut names: Vec<String> = stages.iter().take(MOST).map(|stage| format!("`{stage}`")).collect();
+    if stages.len() > MOST {
+        names.push(format!("{} more", stages.len() - MOST));
+    }
+    names.join(", ")
 }
 
 impl EngineError {
@@ -136,10 +184,22 @@ impl EngineError {
     #[must_use]
     pub fn with_causes(&self) -> String {
         let cause = match self {
-            Self::Stage { error: StageError::Failed(inner), .. } => inner.source(),
+            Self::Stage { error: StageError::Failed(inner) | StageError::Transient(inner), .. } => inner.source(),
             other => other.source(),
         };
         with_causes(self.to_string(), cause)
+    }
+
+    /// Whether another attempt may succeed without anything being mended: a command or disk that failed. Never a mistake
+    /// in data, and never a time limit, which would be paid for again.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Stage { error: StageError::Transient(_), .. }
+                | Self::Store(StoreError::Io { .. })
+                | Self::Sandbox { .. }
+        )
     }
 
     /// What the reader can do, when there is something.
@@ -148,15 +208,29 @@ impl EngineError {
         match self {
             Self::Store(error) => error.help(),
             Self::Diverged { .. } => Some(
-                "either the stage kind is not deterministic (a defect: please report it) or the stored bytes come \
-                 from another version of pipe with the same epoch; `pipe run --force` the stage to see which"
+                "either the stage's command (`run:`) is not deterministic, or its kind is not (a defect: please report \
+                 it), or the stored bytes come from another version of pipe with the same epoch; `pipe run --force` the \
+                 stage to see which"
                     .into(),
             ),
             Self::NotStored { stage } => {
                 Some(format!("run it first: `pipe run MANIFEST {stage}`; or leave `--only` and `--from` out"))
             }
+            Self::LockDiverged { .. } => Some(
+                "either a stage is not deterministic (a defect: please report it) or the lock comes from another version of \
+                 pipe with the same epochs; remove the lock to accept what was computed here"
+                    .into(),
+            ),
+            Self::OtherMachine { .. } => {
+                Some("set the variable or install the program as it was, or run the manifest for a new experiment".into())
+            }
             Self::InputChanged { .. } => Some("run again".into()),
             _ => None,
         }
     }
+}
+
+fn minutes(limit: Duration) -> String {
+    let minutes = limit.as_secs_f64() / 60.0;
+    format!("{minutes} minute{}", if limit == Duration::from_mins(1) { "" } else { "s" })
 }

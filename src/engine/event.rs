@@ -84,6 +84,19 @@ pub enum Event {
         /// What, with its place and help.
         message: String,
     },
+    /// A stage failed in a way that may be a passing one, and is tried again.
+    StageRetry {
+        /// The stage.
+        stage: String,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// How many attempts there are in all.
+        attempts: u32,
+        /// How long until the next one.
+        wait_seconds: f64,
+        /// The error with its chain of causes.
+        message: String,
+    },
     /// A stage succeeded.
     StageFinished {
         /// The stage.
@@ -138,6 +151,11 @@ pub enum Event {
         path: String,
         /// Why.
         reason: String,
+    },
+    /// The lock beside the manifest was brought up to date.
+    Locked {
+        /// Its path.
+        path: String,
     },
     /// The run ended.
     RunFinished {

@@ -16,7 +16,8 @@ use crate::engine::EngineError;
 use crate::engine::event::{Event, Sink};
 use crate::engine::key::Action;
 use crate::engine::record::{OutputRecord, StageRecord};
-use crate::engine::resolve::{Products, Stored, content_of, look_up};
+use crate::engine::resolve::{Products, Stored, content_of, look_up_to_use};
+use crate::engine::retry::attempts;
 use crate::plan::{Origin, PlannedStage, StageId};
 use crate::stage::{Cancel, Input, Numerics, Outcome, Progress, StageContext, StageError, StageObserver};
 use crate::store::{Access, Committed, Materialised, Output, ResultRecord, Sandbox, Store, StoreError};
@@ -77,9 +78,16 @@ fn try_execute(job: &Job<'_>, store: &Store, sink: &dyn Sink, cancel: &Cancel) -
     let claim = store.claim(&job.action.key(), &|| cancel.is_requested(), &mut |holder| {
         sink.emit(&Event::StageWaiting { stage: name.clone(), holder: holder.to_string() });
     })?;
-    if let (false, Stored::Hit(found)) = (job.force, look_up(job.stage, job.action, store)?) {
+    if let (false, Stored::Hit(found)) = (job.force, look_up_to_use(job.stage, job.action, store)?) {
         return Ok(JobEnd::Hit(found));
     }
+    let end = attempts(job, sink, cancel, || try_once(job, store, sink, cancel));
+    drop(claim);
+    end
+}
+
+/// One attempt, in a sandbox of its own.
+fn try_once(job: &Job<'_>, store: &Store, sink: &dyn Sink, cancel: &Cancel) -> Result<JobEnd, EngineError> {
     let sandbox = store.sandbox()?;
     let started = Instant::now();
     let outcome = match run_in(job, store, &sandbox, sink, cancel)? {
@@ -88,7 +96,6 @@ fn try_execute(job: &Job<'_>, store: &Store, sink: &dyn Sink, cancel: &Cancel) -
     };
     let outputs = take_outputs(job, store, &output_folder(&sandbox))?;
     let record = commit(job, store, sink, outputs, outcome, started.elapsed().as_secs_f64())?;
-    drop(claim);
     Ok(JobEnd::Executed(Box::new(record)))
 }
 
@@ -126,23 +133,37 @@ pub fn run_in(
     std::fs::create_dir(&output_folder).map_err(|error| EngineError::sandbox(&output_folder, error))?;
     let name = job.stage.name.to_string();
     let observer = Relay { stage: &name, sink };
-    let context =
-        StageContext { inputs, output_folder, device: job.device, observer: &observer, cancel: cancel.clone() };
-    let outcome = run_caught(job, &context).map_err(|error| name_inputs(error, job, sandbox))?;
+    let limit = job.stage.policy.timeout;
+    // The clock is for the work alone, not for what was waited for.
+    let cancel_or_late = cancel.until(limit.and_then(|limit| Instant::now().checked_add(limit)));
+    let context = StageContext {
+        inputs,
+        output_folder,
+        device: job.device,
+        surroundings: &job.stage.surroundings,
+        observer: &observer,
+        cancel: cancel_or_late,
+    };
+    let outcome = match (run_caught(job, &context), limit) {
+        (Err(EngineError::Stage { stage, error: StageError::Cancelled }), Some(limit)) if !cancel.is_requested() => {
+            return Err(EngineError::TimedOut { stage, limit });
+        }
+        (ran, _) => ran.map_err(|error| name_inputs(error, job, sandbox))?,
+    };
     handed.iter().try_for_each(Materialised::check_unchanged)?;
     Ok(Ran::Outcome(outcome))
 }
 
-enum Handed {
-    Over(BTreeMap<&'static str, Vec<Input>>, Vec<Materialised>),
+enum Handed<'a> {
+    Over(BTreeMap<&'a str, Vec<Input>>, Vec<Materialised>),
     Damaged(Ran),
 }
 
 /// Puts each input into the sandbox; every byte is hashed on the way.
-fn hand_over(job: &Job<'_>, store: &Store, sandbox: &Sandbox) -> Result<Handed, EngineError> {
+fn hand_over<'a>(job: &Job<'a>, store: &Store, sandbox: &Sandbox) -> Result<Handed<'a>, EngineError> {
     let (mut inputs, mut handed) = (BTreeMap::new(), Vec::new());
     for edges in job.stage.inputs.iter().filter(|edges| !edges.origins.is_empty()) {
-        let folder = sandbox.path().join("in").join(edges.port.name);
+        let folder = sandbox.path().join("in").join(&*edges.port.name);
         std::fs::create_dir_all(&folder).map_err(|error| EngineError::sandbox(&folder, error))?;
         let mut artifacts = Vec::new();
         for (index, origin) in edges.origins.iter().enumerate() {
@@ -159,9 +180,10 @@ fn hand_over(job: &Job<'_>, store: &Store, sandbox: &Sandbox) -> Result<Handed, 
                 }
                 Err(error) => return Err(error.into()),
             }
-            artifacts.push(Input { label: edges.labels[index].clone(), kind: edges.kinds[index], path });
+            let cell = edges.cells.get(index).cloned().unwrap_or_default();
+            artifacts.push(Input { label: edges.labels[index].clone(), kind: edges.kinds[index], cell, path });
         }
-        inputs.insert(edges.port.name, artifacts);
+        inputs.insert(&*edges.port.name, artifacts);
     }
     Ok(Handed::Over(inputs, handed))
 }
@@ -180,19 +202,23 @@ fn run_caught(job: &Job<'_>, context: &StageContext<'_>) -> Result<Outcome, Engi
 fn name_inputs(error: EngineError, job: &Job<'_>, sandbox: &Sandbox) -> EngineError {
     let mut text = error.with_causes();
     let inside = sandbox.path().join("in");
-    let EngineError::Stage { stage, error: StageError::Failed(_) } = &error else { return error };
+    let EngineError::Stage { stage, error: StageError::Failed(_) | StageError::Transient(_) } = &error else {
+        return error;
+    };
     if !text.contains(&*inside.to_string_lossy()) {
         return error;
     }
     for edges in &job.stage.inputs {
         for (index, label) in edges.labels.iter().enumerate() {
-            let path = inside.join(edges.port.name).join(index.to_string());
+            let path = inside.join(&*edges.port.name).join(index.to_string());
             for end in ["/", "`"] {
                 text = text.replace(&format!("{}{end}", path.display()), &format!("{label}{end}"));
             }
         }
     }
-    EngineError::Stage { stage: stage.clone(), error: StageError::failed(text) }
+    let transient = error.is_transient();
+    let named = if transient { StageError::Transient(text.into()) } else { StageError::failed(text) };
+    EngineError::Stage { stage: stage.clone(), error: named }
 }
 
 fn panicked(job: &Job<'_>, panic: &(dyn Any + Send)) -> EngineError {
@@ -209,16 +235,16 @@ fn told(panic: &(dyn Any + Send)) -> &str {
 fn take_outputs(job: &Job<'_>, store: &Store, folder: &Path) -> Result<BTreeMap<String, OutputRecord>, EngineError> {
     let stage = job.stage.name.to_string();
     let mut outputs = BTreeMap::new();
-    for port in job.stage.stage.outputs().iter().filter(|port| job.stage.stage.writes(&job.stage.config, port.name)) {
-        let path = folder.join(port.name);
+    for port in &*job.stage.config.outputs {
+        let path = folder.join(&*port.name);
         if !path.exists() {
-            return Err(EngineError::MissingOutput { stage, slot: port.name.to_owned() });
+            return Err(EngineError::MissingOutput { stage, slot: port.name.to_string() });
         }
         let content = store.adopt(&path)?;
         if matches!(content, Content::Tree(_)) != port.kind.is_folder() {
-            return Err(EngineError::MissingOutput { stage, slot: port.name.to_owned() });
+            return Err(EngineError::MissingOutput { stage, slot: port.name.to_string() });
         }
-        outputs.insert(port.name.to_owned(), OutputRecord { kind: port.kind, content });
+        outputs.insert(port.name.to_string(), OutputRecord { kind: port.kind, content });
     }
     let left = std::fs::read_dir(folder).map_err(|error| EngineError::sandbox(folder, error))?;
     if let Some(entry) = left.flatten().find(|entry| !outputs.contains_key(&*entry.file_name().to_string_lossy())) {

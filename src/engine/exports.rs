@@ -52,6 +52,18 @@ pub fn swap_in(
     failures
 }
 
+/// Whether a stored output was found damaged while it was exported; tells of each.
+pub fn found_damage(failures: &[EngineError], sink: &dyn Sink) -> bool {
+    let damage = failures.iter().filter_map(|error| match error {
+        EngineError::DamagedExport { path, damage } => Some((path, damage)),
+        _ => None,
+    });
+    damage.fold(false, |_, (path, damage)| {
+        sink.emit(&Event::Damaged { owner: path.clone(), message: damage.to_string() });
+        true
+    })
+}
+
 enum Done {
     Wrote,
     Unchanged,
@@ -92,7 +104,12 @@ fn try_export(export: &Export, content: Content, store: &Store, target: &Path) -
     let copy_and_swap = |draft: &Path| -> Result<Result<(), Errno>, EngineError> {
         remove(draft);
         let copied = store.materialise(content, Projection::Whole, draft, Access::Writable);
-        drop(copied.map_err(|error| told(&error))?);
+        drop(copied.map_err(|error| match error {
+            StoreError::Damaged { .. } => {
+                EngineError::DamagedExport { path: export.path.clone(), damage: Box::new(error) }
+            }
+            error => told(&error),
+        })?);
         Ok(renameat_with(CWD, draft, CWD, target, flags))
     };
     // In the store, where a killed run's drafts are swept away; beside the target when that is on another disk.

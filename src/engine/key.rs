@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cell::Cell;
 use crate::device::Backend;
 use crate::digest::{ActionKey, Canonical, Digest};
+use crate::surroundings::Traces;
 
 /// The version of this very structure; bumped when an ingredient is added or its meaning changes.
 const SCHEMA: u32 = 1;
@@ -29,18 +31,37 @@ pub struct Action {
     pub config: Value,
     /// Input port to the digests it receives, in order; of a projected port, the digest of what is read of it.
     pub inputs: BTreeMap<String, Vec<Digest>>,
+    /// For ports that ask for it, the part of each producer's cell that tells its edges apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cells: BTreeMap<String, Vec<Cell>>,
     /// The tensor backend, for stages whose bytes depend on floating-point arithmetic.
     pub backend: Option<Backend>,
     /// The type that arithmetic is done in, for the same stages.
     pub compute_type: Option<String>,
+    /// Of each variable of the environment that the stage asked for, the digest of its value; none when it is not set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Option<Digest>>,
+    /// Of each program that the stage asked for, the digest of its file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, Digest>,
 }
 
 impl Action {
     /// An action of the current structure, with neither inputs nor backend yet.
     #[must_use]
     pub fn new(kind: &str, epoch: u32, config: Value) -> Self {
-        let inputs = BTreeMap::new();
-        Self { schema: SCHEMA, kind: kind.to_owned(), epoch, config, inputs, backend: None, compute_type: None }
+        Self {
+            schema: SCHEMA,
+            kind: kind.to_owned(),
+            epoch,
+            config,
+            inputs: BTreeMap::new(),
+            cells: BTreeMap::new(),
+            backend: None,
+            compute_type: None,
+            env: BTreeMap::new(),
+            tools: BTreeMap::new(),
+        }
     }
 
     /// `blake3::derive_key("pipe action v1", canonical(action))`.
@@ -50,7 +71,7 @@ impl Action {
             |list: &Vec<Digest>| Canonical::List(list.iter().map(|digest| Canonical::from(*digest)).collect());
         let inputs = self.inputs.iter().map(|(port, list)| (port.clone(), digests(list))).collect();
         let optional = |text: Option<&str>| text.map_or(Canonical::Null, Canonical::from);
-        ActionKey::of(&Canonical::map([
+        let mut ingredients = vec![
             ("schema", Canonical::from(self.schema)),
             ("kind", Canonical::from(self.kind.as_str())),
             ("epoch", Canonical::from(self.epoch)),
@@ -58,7 +79,16 @@ impl Action {
             ("inputs", Canonical::Map(inputs)),
             ("backend", optional(self.backend.map(Backend::name))),
             ("compute_type", optional(self.compute_type.as_deref())),
-        ]))
+        ];
+        // Absent where a stage asks for nothing, so that keys of such stages are what they were before there were any.
+        ingredients.extend(Traces { variables: self.env.clone(), tools: self.tools.clone() }.canonical());
+        // The same of cells: without a matrix a key is what it was before there were any.
+        if !self.cells.is_empty() {
+            let cells = |list: &Vec<Cell>| Canonical::List(list.iter().map(Cell::canonical).collect());
+            let cells = self.cells.iter().map(|(port, list)| (port.clone(), cells(list))).collect();
+            ingredients.push(("cells", Canonical::Map(cells)));
+        }
+        ActionKey::of(&Canonical::map(ingredients))
     }
 }
 
@@ -80,7 +110,7 @@ mod tests {
     #[test]
     fn each_ingredient_changed_alone_gives_another_key() {
         let base = action().key();
-        let changes: [fn(&mut Action); 9] = [
+        let changes: [fn(&mut Action); 14] = [
             |action| action.schema += 1,
             |action| action.kind = "merge".into(),
             |action| action.epoch += 1,
@@ -88,6 +118,11 @@ mod tests {
             |action| action.config["lora_r"] = json!(8.0),
             |action| action.backend = Some(Backend::NdArray),
             |action| action.compute_type = None,
+            |action| action.env = BTreeMap::from([("HOME".into(), None)]),
+            |action| action.env = BTreeMap::from([("HOME".into(), Some(Digest::of(b"/root")))]),
+            |action| action.tools = BTreeMap::from([("HOME".into(), Digest::of(b"/root"))]),
+            |action| drop(action.inputs.insert("env".into(), vec![Digest::of(b"/root")])),
+            |action| drop(action.cells.insert("prompts".into(), vec![Cell::default()])),
             |action| action.inputs.get_mut("prompts").expect("port").reverse(),
             |action| {
                 let model = action.inputs.remove("model").expect("port");

@@ -10,6 +10,7 @@
 //! Independent stages run in parallel within a budget of cores; a stage that does floating-point work takes them all.
 //! The engine never prints: it emits events. It knows `dyn Stage`, never a concrete stage.
 
+mod archive;
 mod causes;
 mod differences;
 mod error;
@@ -17,9 +18,11 @@ mod execute;
 mod exports;
 mod history;
 mod numerics_class;
+mod pin;
 mod preview;
 mod reproduce;
 mod resolve;
+mod retry;
 mod row_counts;
 mod schedule;
 
@@ -33,10 +36,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
+pub use archive::{check_action, shipment};
 pub use error::EngineError;
 pub use history::{RunState, runs, typed, uses_of};
+pub use pin::LockTarget;
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
-pub use reproduce::{Comparison, ReproducedStage, Reproduction, irreproducible, reproduce};
+pub use reproduce::{Comparison, ReproducedStage, Reproduction, check_machine, irreproducible, reproduce};
 
 use crate::artifact::{Content, Verdict};
 use crate::digest::{Digest, ExperimentId};
@@ -57,6 +62,8 @@ pub struct RunOptions {
     pub manifest: ManifestCopy,
     /// Whether the plan is all of the manifest; a part of it is no experiment.
     pub whole: bool,
+    /// The lock that a complete run is written to; none for a part of a manifest, or one with overrides.
+    pub lock: Option<LockTarget>,
     /// Stages to run even if their results are stored.
     pub force: BTreeSet<String>,
     /// The only stages that may run; of the others the results have to be stored. All may when absent.
@@ -118,17 +125,29 @@ pub fn run(
     let (name, stages) = (plan.name().to_owned(), plan.order().len());
     sink.emit(&Event::RunStarted { run: run.clone(), name, plan: plan.id(), stages });
 
-    let finished = Schedule::new(plan, store, options, sink, cancel, &run).drive();
+    let drive = || Schedule::new(plan, store, options, sink, cancel, &run).drive();
+    let mut finished = drive();
     let verdict = worst(finished.products.values().filter_map(|record| record.outcome.verdict));
     let complete = finished.products.len() == plan.order().len();
+    let mut unexported = Vec::new();
+    if complete && options.whole {
+        unexported = exports::swap_in(plan, store, options, &finished.products, verdict, sink);
+        if exports::found_damage(&unexported, sink) {
+            // It is in quarantine now, so its stages are no hits any more, and run again.
+            let again = drive();
+            finished.executed += again.executed;
+            finished.failures.extend(again.failures);
+            unexported = exports::swap_in(plan, store, options, &finished.products, verdict, sink);
+        }
+    }
     let records: Vec<StageRecord> = plan.order().iter().filter_map(|id| finished.products.get(id).cloned()).collect();
     let experiment = (complete && options.whole).then(|| experiment_id(plan.id(), &records, verdict));
     let mut summary = RunSummary {
-        run,
+        run: run.clone(),
         experiment,
         verdict,
         executed: finished.executed,
-        hits: records.len() - finished.executed,
+        hits: records.len().saturating_sub(finished.executed),
         stages: records,
         failures: finished.failures,
         interrupted: cancel.is_requested(),
@@ -144,8 +163,14 @@ pub fn run(
         if !finished.inputs_kept {
             keep_again(id, plan, store, options, sink);
         }
-        for error in exports::swap_in(plan, store, options, &finished.products, verdict, sink) {
+        for error in unexported {
             fail("export", error, &mut summary.failures);
+        }
+        // Last of all, so that what a lock says is kept and in its place.
+        if let (true, Some(target)) = (summary.failures.is_empty(), &options.lock)
+            && let Err(error) = pin::write(target, plan, id, &summary, store, sink)
+        {
+            fail("lock", error, &mut summary.failures);
         }
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -173,6 +198,7 @@ fn record_experiment(
     options: &RunOptions,
     summary: &RunSummary,
 ) -> Result<(), EngineError> {
+    store.renew_experiment(&id)?;
     if matches!(store.experiment(&id)?, Lookup::Found(_)) {
         return Ok(());
     }

@@ -13,7 +13,9 @@ use crate::engine::resolve::{Products, Stored, action, content_of, feed, look_up
 use crate::engine::row_counts::RowCounts;
 use crate::engine::why::{Cause, Reason};
 use crate::plan::{Origin, Plan, PlannedStage, StageId};
+use crate::reference::Name;
 use crate::store::Store;
+use crate::surroundings::Traces;
 
 /// How many causes of one stage are kept: a chain of stages that all changed has as many as it is long.
 const MOST_CAUSES: usize = 8;
@@ -102,6 +104,9 @@ impl Ahead<'_> {
         if is_forced {
             return Ok(StagePreview::Run(vec![Reason::Forced]));
         }
+        if let Some(input) = absent_folder(self.plan, stage, self.store) {
+            return Ok(StagePreview::Run(vec![Reason::NotFetched { input }]));
+        }
         let action = action(self.plan, stage, &self.products, self.store)?;
         let known = Known { plan: self.plan, products: &self.products, store: self.store };
         Ok(match look_up(stage, &action, self.store)? {
@@ -120,10 +125,14 @@ impl Ahead<'_> {
         stage.stage.kind().clone_into(&mut now.kind);
         now.epoch = stage.stage.epoch();
         now.config = stage.config.keyed.clone();
+        let Traces { variables, tools } = stage.surroundings.traces(&stage.config.needs);
+        (now.env, now.tools) = (variables, tools);
         if now.backend.is_some() {
             now.backend = Some(self.plan.device().backend);
         }
-        now.inputs.retain(|port, _| stage.inputs.iter().any(|edges| edges.port.name == port));
+        now.inputs.retain(|port, _| stage.inputs.iter().any(|edges| edges.port.name == *port));
+        let with_cells = stage.inputs.iter().filter(|edges| !edges.cells.is_empty());
+        now.cells = with_cells.map(|edges| (edges.port.name.to_string(), edges.cells.clone())).collect();
         for edges in &stage.inputs {
             let is_known = |origin: &Origin| match origin {
                 Origin::Input { .. } => true,
@@ -134,7 +143,7 @@ impl Ahead<'_> {
             }
             let read = |origin| self.store.project(content_of(origin, &self.products), edges.port.projection).ok();
             if let Some(digests) = edges.origins.iter().map(read).collect() {
-                now.inputs.insert(edges.port.name.to_owned(), digests);
+                now.inputs.insert(edges.port.name.to_string(), digests);
             }
         }
         differences(&last, &now, |port, index| feed(stage, port, index))
@@ -185,6 +194,20 @@ impl Ahead<'_> {
         }
         causes
     }
+}
+
+/// An input of a stage that is not here and of which the stage reads a part that is not known: a lock pins a model's digest, not
+/// those of its files.
+fn absent_folder(plan: &Plan, stage: &PlannedStage, store: &Store) -> Option<String> {
+    let absent = stage.inputs.iter().flat_map(|edges| edges.origins.iter().map(move |origin| (origin, &edges.port)));
+    let absent = absent.filter_map(|(origin, port)| match origin {
+        Origin::Input { name, content, .. } => Some((name, content, port)),
+        Origin::Output { .. } => None,
+    });
+    let is_here = |name: &Name| plan.inputs().any(|input| input.name == *name && input.path.is_some());
+    let mut absent = absent.filter(|(name, ..)| !is_here(name));
+    let (name, ..) = absent.find(|(_, content, port)| store.project(**content, port.projection).is_err())?;
+    Some(name.to_string())
 }
 
 /// The stages that have no stored result, or stand behind one that has none, by name. A guess for what is done before a

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{ArtifactKind, Content, Verdict};
 use crate::device::Backend;
-use crate::digest::{ActionKey, Canonical, Digest, ExperimentId, PlanId};
+use crate::digest::{ActionKey, Digest, ExperimentId, PlanId};
+use crate::plan;
 use crate::stage::Outcome;
 
 /// The version of both records' formats.
@@ -107,20 +108,13 @@ pub struct RunRecord {
     pub interrupted: bool,
 }
 
-/// `experiment id = H(plan id, every output's digest by action, verdict)`.
+/// The id of the experiment that these stages were.
 #[must_use]
 pub fn experiment_id(plan: PlanId, stages: &[StageRecord], verdict: Option<Verdict>) -> ExperimentId {
-    let outputs = |stage: &StageRecord| {
-        let slots =
-            stage.outputs.iter().map(|(slot, output)| (slot.clone(), Canonical::from(*output.content.digest())));
-        Canonical::Map(slots.collect())
+    let digests = |stage: &StageRecord| {
+        stage.outputs.iter().map(|(slot, output)| (slot.clone(), *output.content.digest())).collect()
     };
-    let results = stages.iter().map(|stage| (stage.key.to_string(), outputs(stage))).collect();
-    ExperimentId::of(&Canonical::map([
-        ("plan", Canonical::from(*plan.digest())),
-        ("results", Canonical::Map(results)),
-        ("verdict", verdict.map_or(Canonical::Null, |verdict| Canonical::from(verdict.name()))),
-    ]))
+    plan::experiment_id(plan, stages.iter().map(|stage| (stage.key, digests(stage))), verdict)
 }
 
 /// The worst of several verdicts: failed, then inconclusive, then passed.
@@ -131,6 +125,7 @@ pub fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Canonical;
 
     fn stage(name: &str, output: &[u8]) -> StageRecord {
         let content = Content::File(Digest::of(output));

@@ -10,8 +10,10 @@ use std::path::Path;
 
 use crate::artifact::Content;
 use crate::digest::ExperimentId;
+use crate::engine::differences::{Feed, differences};
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, Ran, output_folder, run_in};
+use crate::engine::key::Action;
 use crate::engine::record::{ExperimentRecord, OutputRecord, StageRecord};
 use crate::engine::resolve::{Products, action};
 use crate::engine::{EngineError, numerics_class, typed};
@@ -103,6 +105,27 @@ pub fn reproduce(
         stages.push(ReproducedStage { name, outputs, same_outcome, other_class: other_class(stage, recorded, &class) });
     }
     Ok(Reproduction { stages })
+}
+
+/// Makes sure that the variables and programs that stages ask for are what they were.
+///
+/// # Errors
+/// [`EngineError::OtherMachine`] for the first stage that would get others.
+pub fn check_machine(record: &ExperimentRecord, plan: &Plan, store: &Store) -> Result<(), EngineError> {
+    for stage in plan.order().iter().map(|id| plan.stage(*id)) {
+        let recorded = record.stages.iter().find(|recorded| recorded.name == stage.name.as_str());
+        let Some(recorded) = recorded else { continue };
+        // Without the recorded action only the plan's id can tell, and does.
+        let Lookup::Found(value) = store.action(&recorded.key)? else { continue };
+        let before = typed::<Action>("action", value)?;
+        let traces = stage.surroundings.traces(&stage.config.needs);
+        let now = Action { env: traces.variables, tools: traces.tools, ..before.clone() };
+        let reasons = differences(&before, &now, |port, _| Feed::Input(port.to_owned()));
+        if !reasons.is_empty() {
+            return Err(EngineError::OtherMachine { stage: recorded.name.clone(), reasons });
+        }
+    }
+    Ok(())
 }
 
 /// What the store lacks of its experiments' manifests and inputs, without which they can't be reproduced.

@@ -12,6 +12,7 @@ use crate::engine::why::Reason;
 use crate::plan::{Origin, Plan, PlannedStage, PortEdges, StageId};
 use crate::stage::{Numerics, Outcome};
 use crate::store::{Defect, Lookup, ResultRecord, Store};
+use crate::surroundings::Traces;
 
 /// The type model stages compute in. The only one there is; in the key so that others can come.
 const COMPUTE_TYPE: &str = "float32";
@@ -43,8 +44,13 @@ pub fn action(plan: &Plan, stage: &PlannedStage, products: &Products, store: &St
     for edges in stage.inputs.iter().filter(|edges| !edges.origins.is_empty()) {
         let read = |origin: &Origin| store.project(content_of(origin, products), edges.port.projection);
         let digests: Result<Vec<Digest>, _> = edges.origins.iter().map(read).collect();
-        action.inputs.insert(edges.port.name.to_owned(), digests?);
+        action.inputs.insert(edges.port.name.to_string(), digests?);
+        if !edges.cells.is_empty() {
+            action.cells.insert(edges.port.name.to_string(), edges.cells.clone());
+        }
     }
+    let Traces { variables, tools } = stage.surroundings.traces(&stage.config.needs);
+    (action.env, action.tools) = (variables, tools);
     if stage.stage.numerics() == Numerics::Float {
         action.backend = Some(plan.device().backend);
         action.compute_type = Some(COMPUTE_TYPE.to_owned());
@@ -86,6 +92,15 @@ pub fn look_up(stage: &PlannedStage, action: &Action, store: &Store) -> Result<S
         Some(found) => Ok(Stored::Hit(Box::new(found))),
         None => Ok(Stored::Miss(Some(Reason::Evicted), Some("its result has an unknown form".into()))),
     }
+}
+
+/// The same for a run, which relies on what it finds: it is renewed first, so that it can't be collected afterwards.
+///
+/// # Errors
+/// As [`look_up`].
+pub fn look_up_to_use(stage: &PlannedStage, action: &Action, store: &Store) -> Result<Stored, EngineError> {
+    store.renew_result(&action.key())?;
+    look_up(stage, action, store)
 }
 
 /// A stored result under the name the stage has now.

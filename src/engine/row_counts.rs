@@ -63,7 +63,7 @@ fn stored(known: Known<'_>, digest: Digest) -> Option<File> {
 fn in_project(known: Known<'_>, origin: &Origin) -> Option<File> {
     let Origin::Input { name, .. } = origin else { return None };
     let input = known.plan.inputs().find(|input| input.name == *name)?;
-    let file = File::open(&input.path).ok()?;
+    let file = File::open(input.path.as_ref()?).ok()?;
     let metadata = file.metadata().ok()?;
     (metadata.is_file() && metadata.len() <= MOST_BYTES).then_some(file)
 }

@@ -7,13 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 
 use crate::diagnostic::Diagnostic;
+use crate::digest::ActionKey;
 use crate::engine::causes::Known;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
 use crate::engine::key::Action;
 use crate::engine::record::StageRecord;
-use crate::engine::resolve::{Products, Stored, action, look_up};
+use crate::engine::resolve::{Products, Stored, action, look_up_to_use};
 use crate::engine::why::Reason;
 use crate::engine::{EngineError, RunOptions, numerics_class};
 use crate::plan::{Origin, Plan, StageId};
@@ -37,7 +38,7 @@ pub struct Finished {
 
 enum State {
     Waiting { force: bool },
-    Running { cores: usize },
+    Running { cores: usize, key: ActionKey },
     Done,
     Failed,
     Skipped,
@@ -160,9 +161,16 @@ impl<'a> Schedule<'a> {
         'a: 'scope,
     {
         let action = action(self.plan, self.plan.stage(id), &self.products, self.store)?;
+        let key = action.key();
+        // Of cells that come to the same action, one runs and the others are served with what it gave.
+        if self.states.values().any(|state| matches!(state, State::Running { key: running, .. } if *running == key)) {
+            return Ok(());
+        }
+        let force =
+            force && !self.executed.iter().any(|done| self.products.get(done).is_some_and(|done| done.key == key));
         let mut stored_reason = None;
         if !force {
-            match look_up(self.plan.stage(id), &action, self.store)? {
+            match look_up_to_use(self.plan.stage(id), &action, self.store)? {
                 Stored::Hit(record) => {
                     self.hit(id, *record);
                     return Ok(());
@@ -178,7 +186,7 @@ impl<'a> Schedule<'a> {
             return Err(EngineError::NotStored { stage: name.to_owned() });
         }
         let cores = self.cores_of(id);
-        if self.cores_in_use() + cores <= self.options.cores.get() {
+        if self.cores_in_use() + cores <= self.options.cores.get() && !self.at_its_most(id) {
             if !self.inputs_kept {
                 keep_inputs(self.plan, self.store)?;
                 self.inputs_kept = true;
@@ -220,8 +228,17 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// Whether as many cells of the stage run as may.
+    fn at_its_most(&self, id: StageId) -> bool {
+        let stage = self.plan.stage(id);
+        let running = |(other, state): &(&StageId, &State)| {
+            matches!(state, State::Running { .. }) && self.plan.stage(**other).name.base() == stage.name.base()
+        };
+        stage.max_parallel.is_some_and(|most| self.states.iter().filter(running).count() >= most.get())
+    }
+
     fn cores_in_use(&self) -> usize {
-        let cores = |state: &State| if let State::Running { cores } = state { *cores } else { 0 };
+        let cores = |state: &State| if let State::Running { cores, .. } = state { *cores } else { 0 };
         self.states.values().map(cores).sum()
     }
 
@@ -249,7 +266,7 @@ impl<'a> Schedule<'a> {
             ),
         };
         self.sink.emit(&Event::StageStarted { stage: stage.name.to_string(), key: action.key(), reasons });
-        self.states.insert(id, State::Running { cores });
+        self.states.insert(id, State::Running { cores, key: action.key() });
         let upstream = self.plan.upstream(id).iter().filter_map(|id| Some((*id, self.products.get(id)?.clone())));
         let products: Products = upstream.collect();
         let (store, sink, cancel, run) = (self.store, self.sink, self.cancel, self.run);
@@ -359,7 +376,14 @@ impl<'a> Schedule<'a> {
 /// [`EngineError::InputChanged`] when an input is no longer what was planned; the store's.
 pub fn keep_inputs(plan: &Plan, store: &Store) -> Result<(), EngineError> {
     for input in plan.inputs() {
-        if store.check(input.content)?.is_some() && store.snapshot(&input.path)? != input.content {
+        // Before the look, so that what is seen can't be collected afterwards.
+        store.renew(input.content)?;
+        if store.check(input.content)?.is_none() {
+            continue;
+        }
+        // An input that is known by a pinned digest alone is not here to be kept.
+        let kept = input.path.as_deref().map(|path| store.snapshot(path)).transpose()?;
+        if kept != Some(input.content) {
             return Err(EngineError::InputChanged { input: input.name.to_string() });
         }
     }

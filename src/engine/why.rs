@@ -68,6 +68,11 @@ pub enum Reason {
         /// What is there now.
         new: Digest,
     },
+    /// A model is not here, and which bytes of it would be read is not known before it is.
+    NotFetched {
+        /// The input's name.
+        input: String,
+    },
     /// An upstream stage will run, so what this one will read is not known yet.
     UpstreamRuns {
         /// The upstream stage.
@@ -91,6 +96,20 @@ pub enum Reason {
         old: u32,
         /// What it is.
         new: u32,
+    },
+    /// A variable of the environment that the stage asks for has another value. Which, nobody keeps.
+    EnvChanged {
+        /// The variable.
+        name: String,
+    },
+    /// A program that the stage asks for is another file.
+    ToolChanged {
+        /// The program.
+        name: String,
+        /// Its digest last time.
+        old: Option<Digest>,
+        /// What it is now.
+        new: Option<Digest>,
     },
     /// Another backend or compute type.
     BackendChanged {
@@ -152,10 +171,16 @@ impl fmt::Display for Reason {
             Self::Diverged { producer, old, new, .. } => {
                 write!(out, "`{producer}` came out otherwise for the same work: {} → {}", old.short(), new.short())
             }
+            Self::NotFetched { input } => write!(out, "`{input}` was not fetched yet"),
             Self::UpstreamRuns { stage } => write!(out, "`{stage}` runs first"),
             Self::EdgesChanged { port } => write!(out, "the edges of `{port}` changed"),
             Self::KindChanged { old, new } => write!(out, "`uses` changed: {old} → {new}"),
             Self::EpochBumped { old, new } => write!(out, "this version computes it anew (epoch {old} → {new})"),
+            Self::EnvChanged { name } => write!(out, "env `{name}` changed"),
+            Self::ToolChanged { name, old, new } => {
+                let short = |digest: &Option<Digest>| digest.map_or_else(|| "none".to_owned(), |digest| digest.short());
+                write!(out, "tool `{name}` changed: {} → {}", short(old), short(new))
+            }
             Self::BackendChanged { old, new } => write!(out, "backend changed: {old} → {new}"),
             Self::Evicted => write!(out, "its result is no longer in the cache"),
             Self::Incomplete { slot } => write!(out, "the bytes of its `{slot}` are no longer in the cache"),

@@ -43,6 +43,11 @@ impl Fields {
         self.take_unasked(key)
     }
 
+    /// The entry of a key, left where it is.
+    pub(super) fn peek(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().flatten().find(|entry| entry.key.value == key)
+    }
+
     /// The entry of a key that is not offered to whoever misspells another.
     pub(super) fn take_unasked(&mut self, key: &str) -> Option<Entry> {
         self.entries.iter_mut().find(|entry| entry.as_ref().is_some_and(|entry| entry.key.value == key))?.take()

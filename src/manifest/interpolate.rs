@@ -1,31 +1,32 @@
-//! `${params.x}` in settings: a whole scalar takes the param's value and type, within a text its words.
+//! `${params.x}` and `${matrix.x}` in settings: a whole scalar takes value and type, within a text it takes the words.
 //!
 //! `$${` is a literal `${`. No loops, no functions, no defaults: a manifest is data.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::params::Params;
 use super::problems::Problems;
+use super::template::Template;
 use super::tree::{Entry, Node, Yaml, excerpt};
 use crate::diagnostic::{Diagnostic, nearest};
 
-/// A setting with everything filled in, unless some part of it was reported.
-pub(super) fn fill(node: &Node, params: &mut Params, problems: &mut Problems) -> Option<Value> {
+/// A setting with the params filled in, unless some part of it was reported; what the axes of a matrix decide stays open.
+pub(super) fn fill(node: &Node, params: &mut Params, problems: &mut Problems) -> Option<Template> {
     match &node.value {
         Yaml::Text(text) => fill_text(text, node, params, problems),
         Yaml::List(items) => {
             let filled: Vec<_> = items.iter().map(|item| fill(item, params, problems)).collect();
-            filled.into_iter().collect::<Option<_>>().map(Value::Array)
+            filled.into_iter().collect::<Option<_>>().map(Template::list)
         }
         Yaml::Map(entries) => {
             let filled: Vec<_> = entries.iter().map(|entry| fill_entry(entry, params, problems)).collect();
-            filled.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
+            filled.into_iter().collect::<Option<_>>().map(Template::map)
         }
-        _ => node.to_json(),
+        _ => node.to_json().map(Template::Fixed),
     }
 }
 
-fn fill_entry(entry: &Entry, params: &mut Params, problems: &mut Problems) -> Option<(String, Value)> {
+fn fill_entry(entry: &Entry, params: &mut Params, problems: &mut Problems) -> Option<(String, Template)> {
     let value = fill(&entry.node, params, problems);
     value.map(|value| (entry.key.value.clone(), value))
 }
@@ -38,18 +39,21 @@ enum Part<'a> {
     Unclosed,
 }
 
-fn fill_text(text: &str, node: &Node, params: &mut Params, problems: &mut Problems) -> Option<Value> {
+fn fill_text(text: &str, node: &Node, params: &mut Params, problems: &mut Problems) -> Option<Template> {
     let parts = split(text);
     if let [Part::Reference(reference)] = parts.as_slice() {
         return lookup(reference, node, params, problems);
     }
-    let mut filled = Some(String::with_capacity(text.len()));
+    let mut filled = Some(Vec::with_capacity(parts.len()));
     for part in parts {
         let piece = match part {
-            Part::Literal(literal) => Some(literal.to_owned()),
-            Part::Reference(reference) => {
-                lookup(reference, node, params, problems).and_then(|value| words(reference, &value, node, problems))
-            }
+            Part::Literal(literal) => Some(Template::Fixed(Value::from(literal))),
+            Part::Reference(reference) => match lookup(reference, node, params, problems) {
+                Some(Template::Fixed(value)) => {
+                    words(reference, &value, node, problems).map(|words| Template::Fixed(Value::String(words)))
+                }
+                open => open,
+            },
             Part::Unclosed => {
                 let message = || format!("`{}` has a `${{` without its `}}`", excerpt(text));
                 let help = "write `$${` for a literal `${`";
@@ -57,9 +61,12 @@ fn fill_text(text: &str, node: &Node, params: &mut Params, problems: &mut Proble
                 None
             }
         };
-        filled = filled.zip(piece).map(|(filled, piece)| filled + &piece);
+        filled = filled.zip(piece).map(|(mut filled, piece)| {
+            filled.push(piece);
+            filled
+        });
     }
-    filled.map(Value::String)
+    filled.map(Template::text)
 }
 
 fn split(text: &str) -> Vec<Part<'_>> {
@@ -87,10 +94,13 @@ fn split(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-fn lookup(reference: &str, node: &Node, params: &mut Params, problems: &mut Problems) -> Option<Value> {
+fn lookup(reference: &str, node: &Node, params: &mut Params, problems: &mut Problems) -> Option<Template> {
     let (scope, name) = reference.split_once('.').unwrap_or((reference, ""));
     match scope {
-        "params" if params.get(name).is_some() => params.get(name).and_then(|param| param.value.clone()),
+        "params" if params.get(name).is_some() => {
+            params.get(name).and_then(|param| param.value.clone()).map(Template::Fixed)
+        }
+        "matrix" => Some(Template::Axis { name: name.to_owned(), span: node.span }),
         "params" => {
             problems.add(|source| {
                 let message = format!("`${{{}}}` names no param", excerpt(reference));
@@ -106,19 +116,19 @@ fn lookup(reference: &str, node: &Node, params: &mut Params, problems: &mut Prob
             });
             None
         }
-        "matrix" | "env" => {
+        "env" => {
             let message = || format!("`${{{}}}` is not in this version of pipe yet", excerpt(reference));
-            problems.advise(
-                "manifest::unsupported",
-                node.span,
-                "",
-                message,
-                "this version fills in `${params.<name>}`",
-            );
+            let help = "this version fills in `${params.<name>}` and `${matrix.<axis>}`";
+            problems.advise("manifest::unsupported", node.span, "", message, help);
             None
         }
         _ => {
-            let message = || format!("`${{{}}}` means nothing; expected `${{params.<name>}}`", excerpt(reference));
+            let message = || {
+                format!(
+                    "`${{{}}}` means nothing; expected `${{params.<name>}}` or `${{matrix.<axis>}}`",
+                    excerpt(reference)
+                )
+            };
             let help = "write `$${` for a literal `${`";
             problems.advise("manifest::bad_interpolation", node.span, "", message, help);
             None

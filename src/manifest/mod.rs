@@ -4,26 +4,36 @@
 //! the plan is made. Everything found wrong is kept in [`Manifest::problems`], so that planning can add to it and all
 //! of it is shown in one go.
 
+use std::num::NonZeroUsize;
+
+use crate::cell::Cell;
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::reference::{Edge, Name};
 use crate::source::Source;
+use crate::stage_name::StageName;
 
+pub(crate) mod command;
 mod exports;
 mod fields;
 mod inputs;
 mod interpolate;
+pub(crate) mod matrix;
 mod names;
 mod params;
+mod policy;
 pub(crate) mod problems;
 mod schema;
 mod settings;
 mod stages;
+pub(crate) mod template;
 mod top;
 pub(crate) mod tree;
+pub(crate) mod typed_yaml;
 mod yaml;
 
 pub use params::{BadOverride, Override, Param};
+pub use policy::Policy;
 pub(crate) use problems::Problems;
 pub use schema::schema;
 pub use settings::{Facet, Settings};
@@ -91,16 +101,31 @@ pub struct InputEntry {
 /// An entry of `stages:`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageEntry {
-    /// What edges and people call it.
-    pub name: Spanned<Name>,
+    /// What edges and people call it; once a matrix is expanded, a cell of it.
+    pub name: Spanned<StageName>,
+    /// The cells of its own matrix; absent when it has none.
+    pub matrix: Option<Matrix>,
+    /// How many of its cells may run at once.
+    pub max_parallel: Option<NonZeroUsize>,
     /// The stage kind; absent when it was reported.
     pub uses: Option<Spanned<String>>,
     /// What stands under `in:`.
     pub ports: Vec<PortEntry>,
     /// Whether `in:` was reported, so that an absent port means nothing.
     pub ports_damaged: bool,
-    /// What stands under `with:`.
+    /// What stands under `with:`; of a command, beside `run:`.
     pub with: Settings,
+    /// How it is run.
+    pub policy: Policy,
+}
+
+/// The cells that a `matrix:` says, in its order; every cell has the same axes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Its axes, each with its place.
+    pub axes: Vec<Spanned<Name>>,
+    /// Its cells.
+    pub cells: Vec<Cell>,
 }
 
 /// A port under `in:` and the edges into it.

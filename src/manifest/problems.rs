@@ -1,6 +1,8 @@
 //! Collects what is wrong with a text, all of it up to a bound, so that a hostile manifest costs no more than an
 //! honest one.
 
+use std::collections::HashSet;
+
 use super::tree::excerpt;
 use crate::diagnostic::{Diagnostic, SourceText, Span};
 
@@ -22,6 +24,23 @@ impl Problems {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// How many there are, to see whether there are more later.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len() + self.omitted
+    }
+
+    /// Takes over what was found; of `cells`, which are many stages at one place, each mistake once for a place.
+    pub(crate) fn absorb(&mut self, found: Self, cells: bool) {
+        let mut places = HashSet::new();
+        self.omitted += if cells { 0 } else { found.omitted };
+        for diagnostic in found.list {
+            let place = (diagnostic.code, diagnostic.labels.first().map(|label| label.span));
+            if places.insert(place) || !cells {
+                self.add(|_| diagnostic);
+            }
+        }
     }
 
     /// The name of the text they point into.

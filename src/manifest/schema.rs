@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::VERSION;
+use super::{VERSION, command, policy};
 use crate::artifact::{Arity, InputPort};
 use crate::stage::Stage;
 
@@ -59,14 +59,46 @@ fn definitions() -> Map<String, Value> {
         "name": { "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$" },
         "kebab-name": { "type": "string", "pattern": "^[a-z][a-z0-9-]{0,63}$" },
         "edge": {
-            "description": "The name of an input, or `stage.slot`.",
-            "type": "string", "pattern": "^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)?$",
+            "description": "The name of an input, `stage.slot`, or cells of a stage: `stage[axis=value].slot`, `stage[*].slot`.",
+            "type": "string", "pattern": "^[a-z][a-z0-9_-]*((\\[.+\\])?\\.[a-z][a-z0-9_-]*)?$",
         },
         "output": {
-            "description": "`stage.slot`", "type": "string", "pattern": "^[a-z][a-z0-9_-]*\\.[a-z][a-z0-9_-]*$",
+            "description": "`stage.slot`, or of one cell `stage[axis=value].slot`.",
+            "type": "string", "pattern": "^[a-z][a-z0-9_-]*(\\[.+\\])?\\.[a-z][a-z0-9_-]*$",
         },
         "interpolation": {
-            "description": "A param: `${params.<name>}`.", "type": "string", "pattern": "\\$\\{",
+            "description": "A param, `${params.<name>}`, or the cell's value of an axis, `${matrix.<axis>}`.", "type": "string", "pattern": "\\$\\{",
+        },
+        "axis-value": { "type": ["number", "string", "boolean"] },
+        "partial-cell": {
+            "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+            "additionalProperties": { "$ref": "#/$defs/axis-value" },
+        },
+        "matrix": {
+            "description": "One cell of the stage for each combination of the axes' values; settings use `${matrix.<axis>}`.",
+            "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+            "properties": {
+                "exclude": {
+                    "description": "Combinations to leave out; an entry may name some of the axes.",
+                    "type": "array", "maxItems": 1000, "items": { "$ref": "#/$defs/partial-cell" },
+                },
+                "include": {
+                    "description": "Values added to the cells they fit, or else cells added.",
+                    "type": "array", "maxItems": 1000, "items": { "$ref": "#/$defs/partial-cell" },
+                },
+            },
+            "additionalProperties": {
+                "description": "An axis with its values.", "type": "array", "minItems": 1,
+                "items": { "$ref": "#/$defs/axis-value" },
+            },
+        },
+        "timeout-minutes": {
+            "description": "How long one attempt may take; a stage that takes longer is stopped and has failed.",
+            "type": "number", "exclusiveMinimum": 0, "maximum": policy::MOST_MINUTES,
+        },
+        "retry": {
+            "description": "How often it is tried again after a failure that may be a passing one.",
+            "type": "integer", "minimum": 0, "maximum": policy::MOST_RETRIES, "default": 0,
         },
         "export": {
             "anyOf": [
@@ -94,7 +126,7 @@ fn definitions() -> Map<String, Value> {
 fn stages(kinds: &[&dyn Stage]) -> Value {
     let own = |kind: &&dyn Stage| {
         let branch = json!({
-            "if": { "required": ["uses"] },
+            "if": { "anyOf": [{ "required": ["uses"] }, { "required": [command::KIND] }] },
             "then": { "$ref": "#/$defs/stage" },
             "else": { "$ref": definition_ref(kind.kind()) },
         });
@@ -118,18 +150,24 @@ fn any_stage(kinds: &[&dyn Stage]) -> Value {
             "then": { "$ref": definition_ref(kind.kind()) },
         })
     };
+    let runs = kinds.iter().any(|kind| kind.kind() == command::KIND);
+    let used = || kinds.iter().filter(|kind| kind.kind() != command::KIND);
     let name = |kind: &&dyn Stage| json!({ "const": kind.kind(), "description": kind.about() });
-    json!({
+    let kind = json!({
         "type": "object",
         "required": ["uses"],
         "properties": {
             "uses": {
                 "description": "The stage kind; the stage's name unless given.",
-                "anyOf": kinds.iter().map(name).collect::<Vec<_>>(),
+                "anyOf": used().map(name).collect::<Vec<_>>(),
             },
         },
-        "allOf": kinds.iter().map(branch).collect::<Vec<_>>(),
-    })
+        "allOf": used().map(branch).collect::<Vec<_>>(),
+    });
+    if !runs {
+        return kind;
+    }
+    json!({ "if": { "required": [command::KIND] }, "then": { "$ref": definition_ref(command::KIND) }, "else": kind })
 }
 
 fn definition_ref(kind: &str) -> String {
@@ -151,14 +189,18 @@ fn add_kind(kind: &dyn Stage, definitions: &mut Map<String, Value>) {
     adapt(&mut with, name);
     let needs_settings = with["required"].as_array().is_some_and(|required| !required.is_empty());
     let ports: Map<String, Value> =
-        kind.inputs().iter().map(|port| (port.name.to_owned(), port_schema(port))).collect();
-    let needed: Vec<&str> = kind.inputs().iter().filter(|port| is_needed(port)).map(|port| port.name).collect();
+        kind.inputs().iter().map(|port| (port.name.to_string(), port_schema(port))).collect();
+    let needed: Vec<&str> = kind.inputs().iter().filter(|port| is_needed(port)).map(|port| &*port.name).collect();
     let mut required = Vec::new();
     if !needed.is_empty() {
         required.push("in");
     }
     if needs_settings {
         required.push("with");
+    }
+    if name == command::KIND {
+        definitions.insert(format!("stage-{name}"), command_schema(kind.about(), &with));
+        return;
     }
     let stage = json!({
         "description": format!("{} Outputs: {}.", kind.about(), outputs(kind)),
@@ -172,9 +214,37 @@ fn add_kind(kind: &dyn Stage, definitions: &mut Map<String, Value>) {
                 "type": "object", "required": needed, "additionalProperties": false, "properties": ports,
             },
             "with": with,
+            "timeout-minutes": { "$ref": "#/$defs/timeout-minutes" },
+            "retry": { "$ref": "#/$defs/retry" },
+            "matrix": { "$ref": "#/$defs/matrix" },
+            "max-parallel": {
+                "description": "How many cells of the stage may run at once.", "type": "integer", "minimum": 1,
+            },
         },
     });
     definitions.insert(format!("stage-{name}"), stage);
+}
+
+/// A stage with `run`: its settings stand in the stage itself, and it names its own ports.
+fn command_schema(about: &str, settings: &Value) -> Value {
+    let mut properties = settings["properties"].as_object().cloned().unwrap_or_default();
+    let edges = json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/edge" } });
+    let ports = json!({
+        "description": "The edges: names of your own, each with the inputs or outputs that the command reads there.",
+        "type": "object", "propertyNames": { "$ref": "#/$defs/name" },
+        "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/edge" }, edges] },
+    });
+    properties.insert("in".to_owned(), ports);
+    for policy in ["timeout-minutes", "retry"] {
+        properties.insert(policy.to_owned(), json!({ "$ref": format!("#/$defs/{policy}") }));
+    }
+    json!({
+        "description": about,
+        "type": "object",
+        "required": [command::KIND],
+        "additionalProperties": false,
+        "properties": properties,
+    })
 }
 
 fn outputs(kind: &dyn Stage) -> String {

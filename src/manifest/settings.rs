@@ -1,11 +1,15 @@
 //! The settings of a stage as JSON, and the way back from a setting to its place in the text.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::interpolate;
 use super::params::Params;
 use super::problems::Problems;
+use super::template::Template;
 use super::tree::{Node, Yaml};
+use crate::cell::Cell;
 use crate::diagnostic::Span;
 
 /// What stands under `with:`, filled in.
@@ -15,7 +19,9 @@ pub struct Settings {
     pub value: Map<String, Value>,
     /// The names of the settings left out.
     pub left_out: Vec<String>,
-    node: Option<Node>,
+    /// The settings that differ between the cells of a matrix.
+    pub(crate) open: Vec<(String, Template)>,
+    node: Option<Arc<Node>>,
 }
 
 /// Which end of an entry a diagnostic is about.
@@ -29,8 +35,8 @@ pub enum Facet {
 
 impl Settings {
     /// No settings.
-    pub(super) fn none() -> Self {
-        Self { value: Map::new(), left_out: Vec::new(), node: None }
+    pub(crate) fn none() -> Self {
+        Self { value: Map::new(), left_out: Vec::new(), open: Vec::new(), node: None }
     }
 
     /// Fills in what a `with:` says.
@@ -40,20 +46,41 @@ impl Settings {
             for entry in entries {
                 let key = entry.key.value.clone();
                 match interpolate::fill(&entry.node, params, problems) {
-                    Some(value) => drop(settings.value.insert(key, value)),
+                    Some(Template::Fixed(value)) => drop(settings.value.insert(key, value)),
+                    Some(open) => settings.open.push((key, open)),
                     None => settings.left_out.push(key),
                 }
             }
         }
-        settings.node = Some(node);
+        settings.node = Some(Arc::new(node));
         settings
+    }
+
+    /// The settings of one cell. What can't be filled in is left out and told to `unknown`, with the axis that the cell
+    /// has not.
+    #[must_use]
+    pub(crate) fn in_cell(&self, cell: &Cell, mut unknown: impl FnMut(&str, Span)) -> Self {
+        let mut settings = Self { open: Vec::new(), ..self.clone() };
+        for (name, template) in &self.open {
+            match template.fill(cell, &mut unknown) {
+                Some(value) => drop(settings.value.insert(name.clone(), value)),
+                None => settings.left_out.push(name.clone()),
+            }
+        }
+        settings
+    }
+
+    /// Whether a setting is written down.
+    #[must_use]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.value.contains_key(name) || self.open.iter().any(|(open, _)| open == name)
     }
 
     /// The place of the setting at `path`, or of the last step towards it that is written down; `None` when there is
     /// no `with:` at all.
     #[must_use]
     pub fn locate(&self, path: &[String], facet: Facet) -> Option<Span> {
-        let mut node = self.node.as_ref()?;
+        let mut node = self.node.as_deref()?;
         let mut span = node.span;
         for (depth, part) in path.iter().enumerate() {
             match &node.value {

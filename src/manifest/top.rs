@@ -41,8 +41,9 @@ pub(super) fn read(
 
 fn hint(key: &str) -> Option<String> {
     match key {
-        "matrix" => Some("`matrix` is not in this version of pipe yet".to_owned()),
-        "uses" | "in" | "with" => Some(format!("`{key}` stands inside a stage, under `stages`")),
+        "uses" | "in" | "with" | "matrix" | "max-parallel" => {
+            Some(format!("`{key}` stands inside a stage, under `stages`"))
+        }
         "env" => Some("`env` is not in this version of pipe yet".to_owned()),
         _ => match (foreign::wiring(key), foreign::setting(key)) {
             (Some(wiring), _) => Some(wiring.to_owned()),

@@ -222,11 +222,15 @@ fn byte_span(location: &Location) -> Option<Span> {
     Some(Span { offset, length })
 }
 
-fn syntax_error(source: &SourceText, error: &Error) -> Diagnostic {
-    let location = error.location();
-    let span = location.map_or_else(Span::default, |location| {
+/// Where in a text the library found a mistake.
+pub(super) fn syntax_span(source: &SourceText, error: &Error) -> Span {
+    error.location().map_or_else(Span::default, |location| {
         byte_span(&location).unwrap_or_else(|| character_span(&source.text, &location))
-    });
+    })
+}
+
+fn syntax_error(source: &SourceText, error: &Error) -> Diagnostic {
+    let span = syntax_span(source, error);
     let (code, message, help) = explain(error.without_snippet());
     let diagnostic = Diagnostic::error(code, message).at(source, span, "");
     match help {
@@ -281,6 +285,6 @@ fn budget(breach: &BudgetBreach) -> String {
 }
 
 /// The library's message without the position, which the diagnostic has already.
-fn without_position(message: &str) -> String {
+pub(super) fn without_position(message: &str) -> String {
     message.split(" at line ").next().unwrap_or(message).to_owned()
 }

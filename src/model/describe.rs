@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::config::ModelConfig;
-use super::decoder::is_redundant;
 use super::encoder;
 use super::error::ModelError;
+use super::folder;
 use super::gguf::{self, Gguf};
 use super::weights::{StoredFormat, WeightFiles, map};
 use crate::diagnostic::with_causes;
@@ -32,7 +32,9 @@ pub struct Description {
     pub parameters: u64,
     /// How tensors are stored, by name of the format.
     pub formats: Vec<FormatUsage>,
-    /// Why it can't be run; empty when nothing speaks against it. That all tensors fit is only known once it is loaded.
+    /// Whether the tensors are those of the configuration, in name and shape; unknown of encoders and of what can't be read.
+    pub tensors_fit: Option<bool>,
+    /// Why it can't be run; empty when nothing speaks against it.
     pub problems: Vec<String>,
 }
 
@@ -107,6 +109,7 @@ fn describe_folder(folder: &Path) -> Result<Description, ModelError> {
         family,
         parameters: 0,
         formats: Vec::new(),
+        tensors_fit: None,
         problems: Vec::new(),
     };
     let files = WeightFiles::open_folder(folder);
@@ -116,7 +119,7 @@ fn describe_folder(folder: &Path) -> Result<Description, ModelError> {
     } else if let Some(config) = found.note(ModelConfig::read(folder)) {
         found.take(&config);
         if let Ok(files) = &files {
-            found.note(files.refuse_unreadable(|name| is_redundant(&config, name)).map_err(ModelError::at(folder)));
+            found.fit(&config, files, folder);
         }
     }
     if let Some(files) = found.note(files) {
@@ -165,6 +168,7 @@ fn describe_gguf(path: &Path) -> Result<Description, ModelError> {
         tied_head: Some(!outline.holds("output.weight")),
         parameters: 0,
         formats: Vec::new(),
+        tensors_fit: None,
         problems: Vec::new(),
     };
     let mut usage = Usage::default();
@@ -187,7 +191,9 @@ fn describe_gguf(path: &Path) -> Result<Description, ModelError> {
         found.note(file.tokenizer());
         if let Some(config) = found.note(file.config()) {
             found.take(&config);
-            found.note(file.into_weights(&config));
+            if let Some(files) = found.note(file.into_weights(&config)) {
+                found.fit(&config, &files, path);
+            }
         }
     }
     Ok(found)
@@ -206,6 +212,11 @@ impl Description {
                 self.problems.push(with_causes(error.to_string(), cause));
             })
             .ok()
+    }
+
+    /// Looks whether the tensors are those of the configuration.
+    fn fit(&mut self, config: &ModelConfig, files: &WeightFiles, path: &Path) {
+        self.tensors_fit = Some(self.note(folder::check(config, files).map_err(ModelError::at(path))).is_some());
     }
 
     fn take(&mut self, config: &ModelConfig) {

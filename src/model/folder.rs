@@ -50,7 +50,8 @@ pub(crate) fn open(path: &Path) -> Result<(ModelConfig, WeightFiles), ModelError
 /// Checks that the weights are those of the configuration: every tensor there, in the right shape, and no other.
 ///
 /// # Errors
-/// One is missing, has another shape, is stored in a way that can't be read, or belongs to nothing.
+/// One is missing, has another shape, is stored in a way that can't be read, or belongs to nothing; or there is a head beside
+/// an embedding that is said to be the head.
 pub(crate) fn check(config: &ModelConfig, files: &WeightFiles) -> Result<(), ModelError> {
     let device = backend::open(DeviceSpec::default())?;
     build(config, files, FileSource::checking(files, &device)).map(|_| ())
@@ -59,6 +60,7 @@ pub(crate) fn check(config: &ModelConfig, files: &WeightFiles) -> Result<(), Mod
 /// The model of a configuration, with nothing missing and nothing left over.
 fn build(config: &ModelConfig, files: &WeightFiles, mut source: FileSource) -> Result<Decoder, ModelError> {
     files.refuse_unreadable(|name| is_redundant(config, name))?;
+    refuse_other_head(config, files)?;
     let model = Decoder::new(config, &mut source)?;
     source.finish(|name| is_redundant(config, name))?;
     Ok(model)
@@ -70,7 +72,6 @@ fn build(config: &ModelConfig, files: &WeightFiles, mut source: FileSource) -> R
 /// The configuration is not supported, or the weights do not fit it.
 pub(crate) fn load(path: &Path, precision: Precision, device: &Device) -> Result<Decoder, ModelError> {
     let (config, files) = open(path)?;
-    refuse_other_head(&config, &files).map_err(ModelError::at(path))?;
     // Without kernels that read packed weights, to keep them packed would be to widen them again for each product.
     let stays = precision != Precision::AsStored || kernels_exist(device);
     let source = FileSource::new(&files, device, if stays { precision } else { Precision::Full });

@@ -3,11 +3,13 @@
 use super::exports::DraftExport;
 use super::ground::Ground;
 use super::resolve::{Draft, DraftStage};
-use super::wire::{DraftOrigin, DraftPort};
+use super::wire::{DraftEdge, DraftOrigin, DraftPort};
 use super::{Export, Links, Origin, Plan, PlannedInput, PlannedStage, PortEdges, StageId, graph, id};
+use crate::cell::Cell;
 use crate::device::DeviceSpec;
-use crate::manifest::{InputEntry, Manifest, Problems};
+use crate::manifest::{InputEntry, Manifest, Problems, StageEntry};
 use crate::reference::Name;
+use crate::stage::Stage;
 
 /// The plan, unless an input can't be read.
 pub(super) fn assemble(
@@ -45,7 +47,7 @@ pub(super) fn assemble(
         order: (0..stages.len()).map(StageId).collect(),
         links,
         exports: draft.exports.into_iter().map(|export| planned_export(export, &places)).collect(),
-        id: id::plan_id(&stages),
+        id: id::plan_id(stages.iter().map(|stage| stage.node)),
         stages,
     })
 }
@@ -73,13 +75,35 @@ fn planned_stage(
     let entry = &manifest.stages[at];
     let stage = draft.kind.expect("an unknown kind is a problem, and there are none").stage;
     let config = draft.config.expect("settings that are not valid are a problem, and there are none");
-    let edges: Vec<PortEdges> = draft.ports.into_iter().map(|port| port_edges(port, inputs, places)).collect();
-    let node = id::node(stage, &config, &edges, manifest.backend, earlier);
-    PlannedStage { name: entry.name.value.clone(), stage, config, inputs: edges, node, span: entry.name.span }
+    let surroundings = draft.surroundings.expect("a program that is not there is a problem, and there are none");
+    let edges =
+        |port: DraftPort| PortEdges { cells: cells(manifest, entry, stage, &port), ..port_edges(port, inputs, places) };
+    let edges: Vec<PortEdges> = draft.ports.into_iter().map(edges).collect();
+    let node = id::node(stage, &config, &surroundings, &edges, manifest.backend, earlier);
+    let (name, span, max_parallel) = (entry.name.value.clone(), entry.name.span, entry.max_parallel);
+    let policy = entry.policy;
+    PlannedStage { name, stage, config, surroundings, policy, inputs: edges, max_parallel, node, span }
+}
+
+/// What tells the edges of a port apart, if its kind asks for it.
+fn cells(manifest: &Manifest, reader: &StageEntry, kind: &dyn Stage, port: &DraftPort) -> Vec<Cell> {
+    if !kind.cell_ports().contains(&port.port.name.as_ref()) {
+        return Vec::new();
+    }
+    let own = reader.name.value.cell();
+    let cell = |edge: &DraftEdge| match edge.origin {
+        DraftOrigin::Input(_) => Cell::default(),
+        DraftOrigin::Output { stage, .. } => {
+            manifest.stages[stage].name.value.cell().without(|axis, value| own.get(axis.as_str()) == Some(value))
+        }
+    };
+    let cells: Vec<Cell> = port.edges.iter().map(cell).collect();
+    if cells.iter().all(Cell::is_empty) { Vec::new() } else { cells }
 }
 
 fn port_edges(draft: DraftPort, inputs: &[PlannedInput], places: &[StageId]) -> PortEdges {
-    let mut edges = PortEdges { port: draft.port, origins: Vec::new(), labels: Vec::new(), kinds: Vec::new() };
+    let mut edges =
+        PortEdges { port: draft.port, origins: Vec::new(), labels: Vec::new(), kinds: Vec::new(), cells: Vec::new() };
     for edge in draft.edges {
         edges.labels.push(edge.label);
         edges.kinds.push(edge.kind);

@@ -60,7 +60,7 @@ pub(super) fn report(entry: &StageEntry, issue: &ConfigIssue, problems: &mut Pro
 
 fn place(entry: &StageEntry, issue: &ConfigIssue) -> Span {
     let facet = if issue.code == "config::unknown_key" { Facet::Key } else { Facet::Value };
-    let absent = issue.path.first().is_some_and(|name| !entry.with.value.contains_key(name));
+    let absent = issue.path.first().is_some_and(|name| !entry.with.has(name));
     let located = if absent { None } else { entry.with.locate(&issue.path, facet) };
     located.filter(|span| span.length > 0).unwrap_or(entry.name.span)
 }

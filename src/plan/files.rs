@@ -4,8 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::artifact::Content;
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::manifest::Problems;
+use crate::source::Source;
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,14 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// The shape of bytes that are known by digest alone.
+    pub(super) fn of(content: Content, source: &Source) -> Self {
+        match content {
+            Content::File(_) => Self::of_file(source.file_name()),
+            Content::Tree(_) => Self::Folder,
+        }
+    }
+
     /// The shape of a file by its name.
     pub(super) fn of_file(name: &str) -> Self {
         if Path::new(name).extension().is_some_and(|extension| extension == "gguf") {

@@ -1,62 +1,56 @@
 //! Where a plan finds its inputs: in the project's folder, or in the record of an experiment.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::NOT_FETCHED;
 use super::files::{Root, Shape};
+use super::{NOT_FETCHED, Planner};
 use crate::artifact::Content;
 use crate::manifest::{InputEntry, Problems};
 use crate::source::Source;
 
 /// What stands behind the inputs of a manifest.
 pub(super) enum Ground<'a> {
-    Project {
-        root: Root<'a>,
-        fetched: &'a dyn Fn(&Source) -> Option<PathBuf>,
-        digest: &'a dyn Fn(&Path) -> io::Result<Content>,
-    },
+    Project { root: Root<'a>, planner: &'a Planner<'a> },
     Recorded(&'a [(&'a str, Content)]),
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn project(
-        root: &'a Path,
-        fetched: &'a dyn Fn(&Source) -> Option<PathBuf>,
-        digest: &'a dyn Fn(&Path) -> io::Result<Content>,
-    ) -> Self {
-        Self::Project { root: Root::new(root), fetched, digest }
+    pub(super) fn of(planner: &'a Planner<'a>) -> Self {
+        Self::Project { root: Root::new(planner.project), planner }
     }
 
     /// What stands behind an input, unless something is wrong with it.
     pub(super) fn shape(&self, input: &InputEntry, problems: &mut Problems) -> Option<Shape> {
         let source = input.source.as_ref()?;
         match self {
-            Self::Project { root, fetched, .. } => match &source.value {
-                Source::File(path) => root.shape(path, source.span, input.name.value.as_str(), problems),
-                outside => Some(match fetched(outside) {
+            Self::Project { root, planner } => match (&source.value, self.pinned(&source.value)) {
+                (source, Some(content)) => Some(Shape::of(content, source)),
+                (Source::File(path), None) => root.shape(path, source.span, input.name.value.as_str(), problems),
+                (outside, None) => Some(match (planner.fetched)(outside) {
                     Some(path) if path.is_dir() => Shape::Folder,
                     Some(_) => Shape::of_file(outside.file_name()),
                     None if outside.file_name().contains('.') => Shape::of_file(outside.file_name()),
                     None => Shape::Unknown,
                 }),
             },
-            Self::Recorded(_) => match self.recorded(input) {
-                Some(Content::File(_)) => Some(Shape::of_file(source.value.file_name())),
-                Some(Content::Tree(_)) => Some(Shape::Folder),
-                None => {
+            Self::Recorded(_) => {
+                let content = self.recorded(input);
+                if content.is_none() {
                     let message = || format!("the record has no input `{}`", input.name.value);
                     problems.error("manifest::missing_input", input.name.span, "", message);
-                    None
                 }
-            },
+                content.map(|content| Shape::of(content, &source.value))
+            }
         }
     }
 
     /// The digest of an input that has a shape.
     pub(super) fn content(&self, input: &InputEntry, problems: &mut Problems) -> Option<Content> {
-        let Self::Project { digest, .. } = self else { return self.recorded(input) };
+        let Self::Project { planner, .. } = self else { return self.recorded(input) };
         let source = input.source.as_ref()?;
+        if let Some(content) = self.pinned(&source.value) {
+            return Some(content);
+        }
         let Some(path) = self.place(&source.value) else {
             let message =
                 || format!("the input `{}` is `{}`, which was not fetched yet", input.name.value, source.value);
@@ -69,7 +63,7 @@ impl<'a> Ground<'a> {
             );
             return None;
         };
-        digest(&path)
+        (planner.digest)(&path)
             .map_err(|error| {
                 let message =
                     || format!("the input `{}` is `{}`, which can't be read: {error}", input.name.value, source.value);
@@ -78,22 +72,29 @@ impl<'a> Ground<'a> {
             .ok()
     }
 
-    /// Where an input lies; of a recorded one, where it lay.
-    pub(super) fn path(&self, source: &Source) -> PathBuf {
-        match (self, self.place(source)) {
-            (Self::Project { root, .. }, Some(path)) => root.path(&path),
-            (_, Some(path)) => path,
-            (_, None) => PathBuf::from(source.to_string()),
-        }
+    /// Where an input lies, if it is here.
+    pub(super) fn path(&self, source: &Source) -> Option<PathBuf> {
+        let Self::Project { root, .. } = self else { return None };
+        if self.pinned(source).is_some() { None } else { self.place(source).map(|path| root.path(&path)) }
     }
 
     /// The path of a source, relative to the project or absolute; `None` when it was not fetched.
     fn place(&self, source: &Source) -> Option<PathBuf> {
         match (source, self) {
             (Source::File(path), _) => Some(PathBuf::from(path)),
-            (outside, Self::Project { fetched, .. }) => fetched(outside),
-            (outside, Self::Recorded(_)) => Some(PathBuf::from(outside.to_string())),
+            (outside, Self::Project { planner, .. }) => (planner.fetched)(outside),
+            (_, Self::Recorded(_)) => None,
         }
+    }
+
+    /// The pinned bytes of an input that is not here.
+    fn pinned(&self, source: &Source) -> Option<Content> {
+        let Self::Project { root, planner } = self else { return None };
+        let is_here = match source {
+            Source::File(path) => root.path(Path::new(path)).symlink_metadata().is_ok(),
+            outside => (planner.fetched)(outside).is_some(),
+        };
+        if is_here { None } else { (planner.pinned)(source) }
     }
 
     /// Whether something placed at a path would land outside of the project.

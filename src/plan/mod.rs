@@ -4,24 +4,32 @@
 //! Runs nothing and writes nothing. Stage kinds are `dyn` [`Stage`] here; the graph library is confined to `graph`.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::{ArtifactKind, Content, InputPort};
+use crate::cell::Cell;
 use crate::device::DeviceSpec;
 use crate::diagnostic::{Diagnostic, SourceText, Span};
 use crate::digest::{Digest, PlanId};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Problems};
 use crate::reference::Name;
 use crate::source::Source;
 use crate::stage::{Stage, StageConfig};
+use crate::stage_name::StageName;
+use crate::surroundings::{Machine, Surroundings};
 
 mod assemble;
+mod cell_reports;
+mod cells;
 mod configure;
 mod exports;
 mod files;
 mod graph;
 mod ground;
 mod id;
+mod join;
+mod machine;
 mod preflight;
 mod reach;
 mod resolve;
@@ -29,8 +37,9 @@ mod select;
 mod wire;
 mod wire_reports;
 
-pub use crate::manifest::ExportWhen;
+pub use crate::manifest::{ExportWhen, Policy};
 
+pub use id::{experiment_id, plan_id};
 pub use preflight::Note;
 
 use ground::Ground;
@@ -47,9 +56,13 @@ pub struct Planner<'a> {
     pub project: &'a Path,
     /// Where a source outside of the project lies on this machine; `None` when it was not fetched.
     pub fetched: &'a dyn Fn(&Source) -> Option<PathBuf>,
+    /// The digest of an input that is not here, where somebody has pinned it. Asked only for such inputs.
+    pub pinned: &'a dyn Fn(&Source) -> Option<Content>,
     /// The digest of the file or folder at a path, relative to the project or absolute. Called last, once nothing else is
     /// wrong.
     pub digest: &'a dyn Fn(&Path) -> io::Result<Content>,
+    /// Where variables and programs are found that stages ask for.
+    pub machine: &'a dyn Machine,
 }
 
 impl Planner<'_> {
@@ -58,7 +71,7 @@ impl Planner<'_> {
     /// # Errors
     /// All diagnostics, those of reading the manifest among them, in the order of the text.
     pub fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<Diagnostic>> {
-        plan_on(manifest, self.kinds, &Ground::project(self.project, self.fetched, self.digest))
+        plan_on(manifest, self.kinds, &Ground::of(self), self.machine)
     }
 
     /// Plans what a manifest says about inputs whose contents are recorded, by name; reads no file.
@@ -69,14 +82,24 @@ impl Planner<'_> {
         kinds: &[&'static dyn Stage],
         manifest: &Manifest,
         inputs: &[(&str, Content)],
+        machine: &dyn Machine,
     ) -> Result<Plan, Vec<Diagnostic>> {
-        plan_on(manifest, kinds, &Ground::Recorded(inputs))
+        plan_on(manifest, kinds, &Ground::Recorded(inputs), machine)
     }
 }
 
-fn plan_on(manifest: &Manifest, kinds: &[&'static dyn Stage], ground: &Ground<'_>) -> Result<Plan, Vec<Diagnostic>> {
+fn plan_on(
+    manifest: &Manifest,
+    kinds: &[&'static dyn Stage],
+    ground: &Ground<'_>,
+    machine: &dyn Machine,
+) -> Result<Plan, Vec<Diagnostic>> {
     let mut problems = manifest.problems.clone();
-    let draft = resolve::resolve(manifest, kinds, ground, &mut problems);
+    let expanded = cells::expand(manifest, kinds, ground, machine, &mut problems)?;
+    let manifest = expanded.as_ref().unwrap_or(manifest);
+    let mut found = Problems::new(&manifest.source);
+    let draft = resolve::resolve(manifest, kinds, ground, machine, &mut found);
+    problems.absorb(found, expanded.is_some());
     match &manifest.name {
         Some(name) if problems.is_empty() => {
             assemble::assemble(manifest, name, draft, ground, &mut problems).ok_or_else(|| problems.finish())
@@ -125,8 +148,8 @@ pub struct PlannedInput {
     pub name: Name,
     /// Where it comes from.
     pub source: Source,
-    /// The file or folder.
-    pub path: PathBuf,
+    /// The file or folder; none where it is not here, and its digest is one that was pinned or recorded.
+    pub path: Option<PathBuf>,
     /// The digest of all of it.
     pub content: Content,
 }
@@ -134,14 +157,20 @@ pub struct PlannedInput {
 /// A stage with everything resolved.
 #[derive(Clone)]
 pub struct PlannedStage {
-    /// What the manifest calls it.
-    pub name: Name,
+    /// What the manifest calls it, with the label of its cell.
+    pub name: StageName,
     /// The stage kind.
     pub stage: &'static dyn Stage,
     /// Its settings.
     pub config: StageConfig,
+    /// What of the machine it asked for.
+    pub surroundings: Surroundings,
+    /// How long it may take and how often it is tried.
+    pub policy: Policy,
     /// Every input port of the kind, in the kind's order, with the edges into it.
     pub inputs: Vec<PortEdges>,
+    /// How many cells of its stage may run at once.
+    pub max_parallel: Option<NonZeroUsize>,
     /// The digest of what it is and reads, through everything before it.
     pub node: Digest,
     /// Where the manifest names it.
@@ -152,13 +181,16 @@ pub struct PlannedStage {
 #[derive(Debug, Clone)]
 pub struct PortEdges {
     /// The port.
-    pub port: &'static InputPort,
+    pub port: InputPort,
     /// The other end of each edge.
     pub origins: Vec<Origin>,
     /// What the manifest calls each of them.
     pub labels: Vec<String>,
     /// As what the port takes each of them.
     pub kinds: Vec<ArtifactKind>,
+    /// Where the port asks for it, the part of each producer's cell that its reader does not share. Empty where there is
+    /// nothing to tell, as without a matrix.
+    pub cells: Vec<Cell>,
 }
 
 /// The other end of an edge.

@@ -33,24 +33,31 @@ impl Plan {
         let mut problems = Problems::new(&manifest.source);
         let (mut found, answers) = (Vec::new(), RefCell::default());
         for stage in self.order().iter().map(|id| self.stage(*id)).filter(|stage| wanted(stage)) {
-            let Some(entry) = manifest.stages.iter().find(|entry| entry.name.value == stage.name) else { continue };
+            let Some(entry) = manifest.stages.iter().find(|entry| entry.name.value.base() == stage.name.base()) else {
+                continue;
+            };
             let Preflight { issues, notes } = stage.stage.preflight(&stage.config, &self.local_inputs(stage, &answers));
             for issue in &issues {
                 configure::report(entry, issue, &mut problems);
             }
-            found.extend(notes.into_iter().map(|note| Note { stage: stage.name.to_string(), note }));
+            for note in notes.into_iter().map(|note| Note { stage: stage.name.base().to_string(), note }) {
+                // Cells of one stage have the same to say.
+                if !found.contains(&note) {
+                    found.push(note);
+                }
+            }
         }
         if problems.is_empty() { Ok(found) } else { Err(problems.finish()) }
     }
 
-    fn local_inputs<'a>(&'a self, stage: &PlannedStage, answers: &'a RefCell<Answers>) -> LocalInputs<'a> {
+    fn local_inputs<'a>(&'a self, stage: &'a PlannedStage, answers: &'a RefCell<Answers>) -> LocalInputs<'a> {
         let path = |origin: &Origin| -> Option<&'a Path> {
             let Origin::Input { name, .. } = origin else { return None };
-            self.inputs.iter().find(|input| input.name == *name).map(|input| input.path.as_path())
+            self.inputs.iter().find(|input| input.name == *name)?.path.as_deref()
         };
         let ports = stage.inputs.iter().filter_map(|port| {
             let paths: Option<Vec<&'a Path>> = port.origins.iter().map(path).collect();
-            Some((port.port.name, paths?))
+            Some((&*port.port.name, paths?))
         });
         LocalInputs::new(ports.collect::<BTreeMap<_, _>>(), answers)
     }

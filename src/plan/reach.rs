@@ -6,16 +6,16 @@ use super::{Plan, StageId};
 use crate::diagnostic::Diagnostic;
 
 impl Plan {
-    /// The stages of these names.
+    /// The stages that these names mean, as [`Plan::address`] takes them.
     ///
     /// # Errors
-    /// A diagnostic for each name that no stage has.
+    /// A diagnostic for each name that means none.
     pub fn named(&self, names: &[impl AsRef<str>]) -> Result<BTreeSet<StageId>, Vec<Diagnostic>> {
         let (mut found, mut unknown) = (BTreeSet::new(), Vec::new());
         for name in names.iter().map(AsRef::as_ref) {
-            match self.find(name) {
-                Some(id) => drop(found.insert(id)),
-                None => unknown.push(self.unknown_stage(name)),
+            match self.address(name) {
+                Ok(ids) => found.extend(ids),
+                Err(diagnostic) => unknown.push(*diagnostic),
             }
         }
         if unknown.is_empty() { Ok(found) } else { Err(unknown) }

@@ -7,10 +7,12 @@ use super::configure::{self, KnownKind};
 use super::exports::{self, DraftExport};
 use super::graph::{self, Graph, Step};
 use super::ground::Ground;
-use super::wire::{DraftPort, Wiring};
+use super::machine;
+use super::wire::{DraftPort, Resolved, Wiring};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::manifest::{Manifest, Problems, StageEntry};
+use crate::manifest::{Manifest, Problems, StageEntry, command};
 use crate::stage::{Stage, StageConfig};
+use crate::surroundings::{Machine, Surroundings};
 
 /// A manifest with its names resolved; complete when nothing was reported.
 pub(super) struct Draft {
@@ -25,6 +27,7 @@ pub(super) struct Draft {
 pub(super) struct DraftStage {
     pub kind: Option<KnownKind>,
     pub config: Option<StageConfig>,
+    pub surroundings: Option<Surroundings>,
     pub ports: Vec<DraftPort>,
 }
 
@@ -32,6 +35,7 @@ pub(super) fn resolve(
     manifest: &Manifest,
     kinds: &[&'static dyn Stage],
     ground: &Ground<'_>,
+    host: &dyn Machine,
     problems: &mut Problems,
 ) -> Draft {
     let known: HashMap<&str, KnownKind> = kinds.iter().map(|kind| (kind.kind(), KnownKind::new(*kind))).collect();
@@ -40,7 +44,12 @@ pub(super) fn resolve(
         let config = kind.and_then(|kind| configure::configure(entry, kind, manifest.seed, problems));
         (kind, config)
     });
-    let stages = stages.collect();
+    let stages: Vec<Resolved> = stages.collect();
+    let surroundings = manifest.stages.iter().zip(&stages).map(|(entry, (_, config))| {
+        let config = config.as_ref()?;
+        machine::look(entry, config, host, problems)
+    });
+    let surroundings: Vec<Option<Surroundings>> = surroundings.collect();
     let shapes = manifest.inputs.iter().map(|input| ground.shape(input, problems)).collect();
     let mut wiring = Wiring::new(manifest, kinds, stages, shapes);
     let ports: Vec<Vec<DraftPort>> = (0..manifest.stages.len()).map(|at| wiring.wire(at, problems)).collect();
@@ -50,7 +59,12 @@ pub(super) fn resolve(
     }
     let exports = exports::resolve(&mut wiring, ground, problems);
     wiring.report_unused_inputs(problems);
-    let stages = wiring.stages.into_iter().zip(ports).map(|((kind, config), ports)| DraftStage { kind, config, ports });
+    let stages = wiring
+        .stages
+        .into_iter()
+        .zip(ports)
+        .zip(surroundings)
+        .map(|(((kind, config), ports), surroundings)| DraftStage { kind, config, surroundings, ports });
     Draft { stages: stages.collect(), graph, exports }
 }
 
@@ -64,7 +78,9 @@ fn kind_of(
     let found = known.get(uses.value.as_str()).copied();
     if found.is_none() {
         problems.add(|source| {
-            let names: Vec<&str> = kinds.iter().map(|kind| kind.kind()).collect();
+            // A command is no kind that `uses` could name.
+            let named = kinds.iter().map(|kind| kind.kind()).filter(|kind| *kind != command::KIND);
+            let names: Vec<&str> = named.collect();
             let diagnostic =
                 Diagnostic::error("manifest::unknown_kind", format!("there is no stage kind `{}`", uses.value))
                     .at(source, uses.span, "");

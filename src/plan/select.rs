@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Export, Links, Origin, Plan, PlannedStage, StageId, id};
+use super::{Export, Links, Origin, Plan, PlannedStage, StageId, cell_reports, id};
+use crate::cell::Cell;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::stage_name::StageName;
 
 impl Plan {
     /// The plan of the stages of these names and all that they need. It has the inputs and exports of those stages and
@@ -15,9 +17,9 @@ impl Plan {
         let mut wanted = vec![false; self.stages.len()];
         let mut unknown = Vec::new();
         for name in names.iter().map(AsRef::as_ref) {
-            match self.find(name) {
-                Some(id) => wanted[id.0] = true,
-                None => unknown.push(self.unknown_stage(name)),
+            match self.address(name) {
+                Ok(ids) => ids.into_iter().for_each(|id| wanted[id.0] = true),
+                Err(diagnostic) => unknown.push(*diagnostic),
             }
         }
         if !unknown.is_empty() {
@@ -30,6 +32,26 @@ impl Plan {
             }
         }
         Ok(self.part(&wanted))
+    }
+
+    /// The stages that a name means: all cells of a stage, or with a label those that match it.
+    ///
+    /// # Errors
+    /// A diagnostic when no stage has the name, or no cell of it the label.
+    pub fn address(&self, text: &str) -> Result<Vec<StageId>, Box<Diagnostic>> {
+        let name = text.parse::<StageName>().map_err(|_| Box::new(self.unknown_stage(text)))?;
+        let of_stage = self.order.iter().copied().filter(|id| self.stage(*id).name.base() == name.base());
+        let of_stage: Vec<StageId> = of_stage.collect();
+        if of_stage.is_empty() {
+            return Err(Box::new(self.unknown_stage(name.base().as_str())));
+        }
+        if !name.label().is_empty() {
+            let cells: Vec<Cell> = of_stage.iter().map(|id| self.stage(*id).name.cell().clone()).collect();
+            if let Some((message, help)) = cell_reports::mislabelled(&name, &cells) {
+                return Err(Box::new(Diagnostic::error("plan::unknown_cell", message).help(help)));
+            }
+        }
+        Ok(of_stage.into_iter().filter(|id| name.label().matches(self.stage(*id).name.cell())).collect())
     }
 
     fn part(&self, wanted: &[bool]) -> Self {
@@ -58,13 +80,14 @@ impl Plan {
             exports: exports.collect(),
             order: (0..stages.len()).map(StageId).collect(),
             links,
-            id: id::plan_id(&stages),
+            id: id::plan_id(stages.iter().map(|stage| stage.node)),
             stages,
         }
     }
 
-    pub(super) fn unknown_stage(&self, name: &str) -> Diagnostic {
-        let names: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
+    fn unknown_stage(&self, name: &str) -> Diagnostic {
+        let mut names: Vec<&str> = self.stages.iter().map(|stage| stage.name.base().as_str()).collect();
+        names.dedup();
         let diagnostic = Diagnostic::error("plan::unknown_stage", format!("the manifest has no stage `{name}`"));
         match nearest(name, names.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),

@@ -1,5 +1,6 @@
 //! Edges: every reference under `in:` resolved to an input or a slot, and checked against the port it leads into.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::configure::KnownKind;
@@ -10,10 +11,11 @@ use crate::diagnostic::{Span, nearest};
 use crate::manifest::{Manifest, Problems, Spanned};
 use crate::reference::{Edge, Name};
 use crate::stage::{Stage, StageConfig};
+use crate::stage_name::StageName;
 
 /// A port with the edges that lead into it.
 pub(super) struct DraftPort {
-    pub port: &'static InputPort,
+    pub port: InputPort,
     pub edges: Vec<DraftEdge>,
 }
 
@@ -75,18 +77,31 @@ impl<'m> Wiring<'m> {
     }
 
     /// The outputs that a stage writes; none when its kind is unknown.
-    pub(super) fn outputs(&self, stage: usize) -> impl Iterator<Item = &'static OutputPort> {
+    pub(super) fn outputs(&self, stage: usize) -> impl Iterator<Item = &OutputPort> {
         let (kind, config) = &self.stages[stage];
-        let written =
-            move |kind: KnownKind, slot: &str| config.as_ref().is_none_or(|config| kind.stage.writes(config, slot));
-        let outputs = kind.map(|kind| kind.stage.outputs().iter().filter(move |output| written(kind, output.name)));
-        outputs.into_iter().flatten()
+        let outputs = match (kind, config) {
+            (_, Some(config)) => &*config.outputs,
+            (Some(kind), None) => kind.stage.outputs(),
+            (None, None) => &[],
+        };
+        outputs.iter()
+    }
+
+    /// The inputs of a stage; nothing is known of them when its kind is not, or when they are named by settings that are
+    /// not valid.
+    fn inputs(&self, stage: usize) -> Option<Cow<'static, [InputPort]>> {
+        let (kind, config) = &self.stages[stage];
+        match config {
+            Some(config) => Some(config.inputs.clone()),
+            None => kind.filter(|kind| !kind.stage.names_ports()).map(|kind| Cow::Borrowed(kind.stage.inputs())),
+        }
     }
 
     /// The ports of a stage, in the order of its kind.
     pub(super) fn wire(&mut self, at: usize, problems: &mut Problems) -> Vec<DraftPort> {
         let entry = &self.manifest.stages[at];
-        let ports = self.stages[at].0.map(|kind| kind.stage.inputs());
+        let ports = self.inputs(at);
+        let ports = ports.as_deref();
         let mut wired: HashMap<&str, Vec<DraftEdge>> = HashMap::new();
         for written in &entry.ports {
             let port = ports.and_then(|ports| ports.iter().find(|port| port.name == written.port.value));
@@ -97,22 +112,23 @@ impl<'m> Wiring<'m> {
             let edges = written.edges.iter().filter_map(|edge| self.edge(at, edge, port, problems)).collect();
             if let Some(port) = port {
                 wire_reports::check_count(entry, written, port, problems);
-                wired.insert(port.name, edges);
+                wired.insert(&port.name, edges);
             }
         }
-        let draft = |port: &'static InputPort| DraftPort { port, edges: wired.remove(port.name).unwrap_or_default() };
+        let draft =
+            |port: &InputPort| DraftPort { port: port.clone(), edges: wired.remove(&*port.name).unwrap_or_default() };
         let drafts: Vec<DraftPort> = ports.unwrap_or_default().iter().map(draft).collect();
         if !entry.ports_damaged {
-            let names = || drafts.iter().map(|draft| draft.port.name);
+            let names = || drafts.iter().map(|draft| &*draft.port.name);
             let known = |name: &str| names().any(|port| port == name);
             // An unknown port that was meant to be this one is reported already.
             let meant = |written: &str, port: &str| !known(written) && nearest(written, names()) == Some(port);
             let written = |port: &InputPort| {
                 let mut written = entry.ports.iter().map(|written| written.port.value.as_str());
-                written.any(|written| written == port.name || meant(written, port.name))
+                written.any(|written| written == port.name || meant(written, &port.name))
             };
-            for draft in drafts.iter().filter(|draft| !written(draft.port)) {
-                self.report_missing(at, draft.port, problems);
+            for draft in drafts.iter().filter(|draft| !written(&draft.port)) {
+                self.report_missing(at, &draft.port, problems);
             }
         }
         drafts
@@ -122,7 +138,7 @@ impl<'m> Wiring<'m> {
         &mut self,
         reader: usize,
         edge: &Spanned<Edge>,
-        port: Option<&'static InputPort>,
+        port: Option<&InputPort>,
         problems: &mut Problems,
     ) -> Option<DraftEdge> {
         let accepts = port.map_or(&[][..], |port| port.accepts);
@@ -187,7 +203,7 @@ impl<'m> Wiring<'m> {
             Edge::Output { stage: name, slot } => {
                 let Some(stage) = self.stage_names.get(name.as_str()).copied() else {
                     problems.add(|source| self.unknown_stage(name, slot).at(source, edge.span, ""));
-                    self.use_input(name);
+                    self.use_input(name.base());
                     return None;
                 };
                 Some(Target::Output(stage, self.slot(stage, name, slot, edge.span, problems)))
@@ -198,17 +214,18 @@ impl<'m> Wiring<'m> {
     fn slot(
         &self,
         stage: usize,
-        name: &Name,
+        name: &StageName,
         slot: &Name,
         span: Span,
         problems: &mut Problems,
     ) -> Option<(Name, ArtifactKind)> {
-        let kind = self.stages[stage].0?.stage;
+        let (kind, config) = &self.stages[stage];
+        let kind = kind.filter(|kind| config.is_some() || !kind.stage.names_ports())?.stage;
         if let Some(found) = self.outputs(stage).find(|output| output.name == slot.as_str()) {
             return Some((slot.clone(), found.kind));
         }
         problems.add(|source| {
-            let written: Vec<&str> = self.outputs(stage).map(|output| output.name).collect();
+            let written: Vec<&str> = self.outputs(stage).map(|output| &*output.name).collect();
             let exists = kind.outputs().iter().any(|output| output.name == slot.as_str());
             wire_reports::unknown_slot(name, slot, &written, exists).at(source, span, "")
         });

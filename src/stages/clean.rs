@@ -4,6 +4,7 @@
 //! KiB), or fails the stage. The source pipeline's `sed 's#//.*$##'` destroyed each row with a URL in it; here a comment
 //! is a comment only outside strings.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,14 +90,14 @@ impl StageKind for Clean {
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "sources",
+            name: Cow::Borrowed("sources"),
             accepts: &[ArtifactKind::File],
             arity: Arity::Many,
             projection: Projection::Whole,
             about: "JSON Lines of trajectories, OpenAI or ShareGPT chats, Alpaca rows or plain texts.",
         },
         InputPort {
-            name: "held_out",
+            name: Cow::Borrowed("held_out"),
             accepts: &[ArtifactKind::File],
             arity: Arity::Any,
             projection: Projection::Whole,
@@ -104,14 +105,22 @@ impl StageKind for Clean {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[
-        OutputPort { name: "records", kind: ArtifactKind::Records, about: "The rows to train on." },
+        OutputPort { name: Cow::Borrowed("records"), kind: ArtifactKind::Records, about: "The rows to train on." },
         OutputPort {
-            name: "dev",
+            name: Cow::Borrowed("dev"),
             kind: ArtifactKind::Records,
             about: "The other side of the split, when there is one.",
         },
-        OutputPort { name: "rejects", kind: ArtifactKind::Rejects, about: "What was left out, and why." },
-        OutputPort { name: "statistics", kind: ArtifactKind::Statistics, about: "Counts of all that was seen." },
+        OutputPort {
+            name: Cow::Borrowed("rejects"),
+            kind: ArtifactKind::Rejects,
+            about: "What was left out, and why.",
+        },
+        OutputPort {
+            name: Cow::Borrowed("statistics"),
+            kind: ArtifactKind::Statistics,
+            about: "Counts of all that was seen.",
+        },
     ];
     const NUMERICS: Numerics = Numerics::Exact;
 

@@ -2,6 +2,8 @@
 //!
 //! Only the Llama architecture, whose configuration is written out here in transformers' names.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -69,14 +71,17 @@ impl StageKind for Init {
     const ABOUT: &'static str = "Makes a Llama-architecture model with random weights around a tokenizer.";
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[InputPort {
-        name: "tokenizer",
+        name: Cow::Borrowed("tokenizer"),
         accepts: &[ArtifactKind::Tokenizer],
         arity: Arity::One,
         projection: Projection::Whole,
         about: "The tokenizer whose vocabulary the embedding gets; its files are copied into the model.",
     }];
-    const OUTPUTS: &'static [OutputPort] =
-        &[OutputPort { name: "model", kind: ArtifactKind::Model, about: "The model folder, weights in f32." }];
+    const OUTPUTS: &'static [OutputPort] = &[OutputPort {
+        name: Cow::Borrowed("model"),
+        kind: ArtifactKind::Model,
+        about: "The model folder, weights in f32.",
+    }];
     const NUMERICS: Numerics = Numerics::Float;
 
     fn check(config: &InitSettings) -> Vec<ConfigIssue> {

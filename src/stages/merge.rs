@@ -1,5 +1,6 @@
 //! `merge`: folds an adapter into its base, giving a model that needs no adapter, in the formats that are wanted.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
@@ -60,14 +61,14 @@ impl StageKind for Merge {
     const EPOCH: u32 = 2;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "model",
+            name: Cow::Borrowed("model"),
             accepts: &[ArtifactKind::Model],
             arity: Arity::One,
             projection: Projection::Whole,
             about: "The model the adapter was trained on.",
         },
         InputPort {
-            name: "adapter",
+            name: Cow::Borrowed("adapter"),
             accepts: &[ArtifactKind::Adapter],
             arity: Arity::One,
             projection: Projection::Whole,
@@ -75,14 +76,18 @@ impl StageKind for Merge {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[
-        OutputPort { name: "model", kind: ArtifactKind::Model, about: "The merged Hugging Face model folder." },
         OutputPort {
-            name: "gguf",
+            name: Cow::Borrowed("model"),
+            kind: ArtifactKind::Model,
+            about: "The merged Hugging Face model folder.",
+        },
+        OutputPort {
+            name: Cow::Borrowed("gguf"),
             kind: ArtifactKind::Model,
             about: "With `formats: [hf, gguf]`, a folder with `model.gguf`.",
         },
         OutputPort {
-            name: "gguf_adapter",
+            name: Cow::Borrowed("gguf_adapter"),
             kind: ArtifactKind::GgufAdapter,
             about: "With `formats: [hf, gguf]`, a folder with `adapter.gguf`, for llama.cpp's `--lora` on the base.",
         },

@@ -10,6 +10,7 @@ mod prompt_statistics;
 pub mod render_prompts;
 mod renderer_of;
 mod row_errors;
+pub mod run;
 pub mod tokenizer;
 mod tokenizer_of;
 pub mod train;
@@ -20,7 +21,7 @@ use crate::stage::Stage;
 use crate::stage_config::Kind;
 
 /// Every stage kind. A new one is a file here and a line in this list.
-static REGISTRY: [&dyn Stage; 8] = [
+static REGISTRY: [&dyn Stage; 9] = [
     &Kind::<clean::Clean>::new(),
     &Kind::<tokenizer::Tokenizer>::new(),
     &Kind::<init::Init>::new(),
@@ -29,6 +30,7 @@ static REGISTRY: [&dyn Stage; 8] = [
     &Kind::<merge::Merge>::new(),
     &Kind::<eval::Eval>::new(),
     &Kind::<gate::Gate>::new(),
+    &Kind::<run::Run>::new(),
 ];
 
 /// Every stage kind, in the order of a pipeline.

@@ -3,6 +3,7 @@
 //! Reads a model's tokenizer, template and config, never its weights: swapping weights does not render again. Rows keep
 //! their order. A row that can't be rendered is an error with its line number; all such rows are named in one go.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 
@@ -95,14 +96,14 @@ impl StageKind for RenderPrompts {
     const EPOCH: u32 = 2;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "records",
+            name: Cow::Borrowed("records"),
             accepts: &[ArtifactKind::Records],
             arity: Arity::Many,
             projection: Projection::Whole,
             about: "Validated records, from `clean`.",
         },
         InputPort {
-            name: "model",
+            name: Cow::Borrowed("model"),
             accepts: &[ArtifactKind::Model, ArtifactKind::Tokenizer],
             arity: Arity::One,
             projection: Projection::Files(&[
@@ -117,7 +118,7 @@ impl StageKind for RenderPrompts {
             about: "The model whose tokenizer and chat template are used.",
         },
         InputPort {
-            name: "template",
+            name: Cow::Borrowed("template"),
             accepts: &[ArtifactKind::File],
             arity: Arity::Optional,
             projection: Projection::Whole,
@@ -125,9 +126,13 @@ impl StageKind for RenderPrompts {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[
-        OutputPort { name: "prompts", kind: ArtifactKind::Prompts, about: "Token ids and targets, one row a line." },
         OutputPort {
-            name: "statistics",
+            name: Cow::Borrowed("prompts"),
+            kind: ArtifactKind::Prompts,
+            about: "Token ids and targets, one row a line.",
+        },
+        OutputPort {
+            name: Cow::Borrowed("statistics"),
             kind: ArtifactKind::Statistics,
             about: "Counts, lengths, the share of trained tokens, how tools are shown.",
         },

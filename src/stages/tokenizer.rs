@@ -3,6 +3,7 @@
 //! Texts are trained on as they are, conversations as the texts and JSON their messages hold. The same records in any
 //! order give the same bytes.
 
+use std::borrow::Cow;
 use std::fs;
 
 use rayon::prelude::*;
@@ -82,14 +83,14 @@ impl StageKind for Tokenizer {
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "records",
+            name: Cow::Borrowed("records"),
             accepts: &[ArtifactKind::Records],
             arity: Arity::Many,
             projection: Projection::Whole,
             about: "Validated records, from `clean`.",
         },
         InputPort {
-            name: "template",
+            name: Cow::Borrowed("template"),
             accepts: &[ArtifactKind::File],
             arity: Arity::Optional,
             projection: Projection::Whole,
@@ -97,7 +98,7 @@ impl StageKind for Tokenizer {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[OutputPort {
-        name: "tokenizer",
+        name: Cow::Borrowed("tokenizer"),
         kind: ArtifactKind::Tokenizer,
         about: "The tokenizer in the format of Hugging Face.",
     }];

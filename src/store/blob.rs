@@ -1,6 +1,7 @@
 //! Putting bytes into the store: from memory, from files, from folders.
 
 use std::fs::{self, File, Permissions};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -37,7 +38,10 @@ impl Store {
         if fs::read(&place).is_ok_and(|stored| stored == bytes) {
             // Another process may have renamed it there without having flushed the name yet.
             sync_names([place.as_path()])?;
-            return Ok(digest);
+            self.renew_blob(&digest)?;
+            if place.exists() {
+                return Ok(digest);
+            }
         }
         let draft = self.draft()?;
         draft.write(bytes)?;
@@ -117,6 +121,14 @@ impl Store {
             }
             None => copy_hashing(file, draft.create()?).map_err(|error| error.at(path, &draft.path))?,
         };
+        protect(&draft.path)?;
+        Ok(Ready { draft, digest, size })
+    }
+
+    /// Copies what a reader yields to a draft, hashing what was written; `path` is for messages.
+    pub(super) fn copy_from(&self, from: impl Read, path: &Path) -> Result<Ready, StoreError> {
+        let draft = self.draft()?;
+        let (digest, size) = copy_hashing(from, draft.create()?).map_err(|error| error.at(path, &draft.path))?;
         protect(&draft.path)?;
         Ok(Ready { draft, digest, size })
     }

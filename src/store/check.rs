@@ -16,7 +16,7 @@ use crate::store::layout::Store;
 use crate::store::read::Located;
 
 /// One second after the epoch: a time at which no program of today writes.
-fn sealed() -> SystemTime {
+pub(super) fn sealed() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1)
 }
 

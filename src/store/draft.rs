@@ -105,7 +105,7 @@ pub(super) fn make_folders(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// The last resort where a file system knows no hard links.
-fn rename_to_free_place(from: &Path, place: &Path) -> io::Result<()> {
+pub(super) fn rename_to_free_place(from: &Path, place: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     Ok(renameat_with(CWD, from, CWD, place, RenameFlags::NOREPLACE)?)
 }
@@ -136,7 +136,7 @@ pub(super) fn sync_names<'a>(places: impl IntoIterator<Item = &'a Path>) -> Resu
 }
 
 /// Flushes the names in a folder.
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     match File::open(folder).and_then(|file| file.sync_all()) {
         // Some network file systems flush names by themselves and refuse to be asked.
         Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {

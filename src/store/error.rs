@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::digest::{ActionKey, Digest};
+use crate::digest::{ActionKey, Digest, ExperimentId};
 use crate::store::tree::BadTree;
 
 /// A failure of the store. None of them loses anything that was stored before.
@@ -88,6 +88,30 @@ pub enum StoreError {
         /// The missing bytes.
         digest: Digest,
     },
+    /// Something that says what must be kept can't be read.
+    #[error("{what} can't be read: {problem}")]
+    UnreadableRoot {
+        /// The root, or the record that one leads to.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store lacks something of an experiment that its archive must have.
+    #[error("experiment `{}` can't be exported: {problem}", id.short())]
+    NotExportable {
+        /// The experiment.
+        id: ExperimentId,
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// A file is no archive of an experiment, or not a whole one; nothing of it was taken in.
+    #[error("`{}` is no valid archive: {problem}", path.display())]
+    BadArchive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// No record has an id that begins so.
     #[error("no {what} has an id beginning with `{prefix}`")]
     NotFound {
@@ -149,6 +173,14 @@ impl StoreError {
             Self::ChangedWhileRead { .. } => "run again once nothing writes to the file".into(),
             Self::Unsupported { .. } => "replace it by a plain file or folder".into(),
             Self::Incomplete { .. } => "run the pipeline again; somebody removed files of the cache meanwhile".into(),
+            Self::UnreadableRoot { .. } => {
+                "nothing was moved, since what it keeps is not known; put it right, or remove it if it is to keep nothing"
+                    .into()
+            }
+            Self::NotExportable { .. } => "run its manifest again, then export".into(),
+            Self::BadArchive { .. } => {
+                "nothing of it was taken in; write it again with `pipe cache export`, and copy it whole".into()
+            }
             Self::Ambiguous { .. } => "give more digits of the id".into(),
             Self::BadTree { .. } | Self::NotFound { .. } | Self::Cancelled => return None,
         })

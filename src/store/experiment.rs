@@ -42,7 +42,7 @@ impl Store {
         id.parse().map_err(|_| StoreError::NotFound { what: "experiment", prefix: prefix.to_owned() })
     }
 
-    /// The sorted file names of a class that is not sharded.
+    /// The sorted file names of a class.
     pub(super) fn names(&self, class: Class) -> Result<Vec<String>, StoreError> {
         let names = self.list(class)?.into_iter().filter_map(|(path, _)| Some(path.file_name()?.to_str()?.to_owned()));
         let mut names: Vec<String> = names.collect();

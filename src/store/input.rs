@@ -120,7 +120,7 @@ impl Store {
         let stamp = Stamp::of(&found.metadata);
         if let Some((known, digest)) = known
             && *known == stamp
-            && (keep == Keep::Nothing || self.has_bytes(digest, Some(stamp.size))?)
+            && (keep == Keep::Nothing || self.has_bytes_for_good(digest, stamp.size)?)
         {
             return Ok(Hashed { digest: *digest, stamp, is_settled: true, ready: None });
         }
@@ -130,6 +130,12 @@ impl Store {
             }
         }
         Err(StoreError::ChangedWhileRead { path: found.path.clone() })
+    }
+
+    /// Whether there are these bytes, renewed first, so that the collector can't take them afterwards.
+    fn has_bytes_for_good(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
+        self.renew_blob(digest)?;
+        self.has_bytes(digest, Some(size))
     }
 
     /// Hashes (and copies) a file; nothing when it changed meanwhile.

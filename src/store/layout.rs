@@ -1,7 +1,7 @@
 //! Where everything lies, and opening a store. Opening writes nothing: folders appear with the first thing put in.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -29,6 +29,8 @@ pub struct Store {
     pub(super) unstored_trees: Mutex<HashMap<Digest, Tree>>,
     /// Whether this file system has refused to clone a file, so that it need not be asked again.
     pub(super) clones_refused: AtomicBool,
+    /// The lock between runs and the collector, once it was needed.
+    pub(super) gate: Mutex<Option<File>>,
 }
 
 /// The sorts of things in a store; each has its folder.
@@ -117,6 +119,7 @@ impl Store {
             session: Mutex::default(),
             unstored_trees: Mutex::default(),
             clones_refused: AtomicBool::new(false),
+            gate: Mutex::default(),
         })
     }
 

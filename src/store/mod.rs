@@ -10,9 +10,11 @@
 //! experiments/<id>         complete runs
 //! runs/<id>/               events.jsonl and whatever the engine adds
 //! stat/ab/<digest>         what each input path looked like when it was last hashed
-//! claims/<key>             kernel locks: who is making which result
+//! claims/<key>             kernel locks: who is making which result; gate and collector: see `renew.rs`, `trash.rs`
 //! tmp/<session>/           drafts and sandboxes of a live process
-//! roots/ trash/ quarantine/
+//! roots/pins/<id or key>   what a person wants kept; every other file below roots/ keeps what it names, too
+//! trash/<time>/            what the collector moved, until it is restored or emptied
+//! quarantine/              damaged things
 //! sources/                 fetched models: `crate::sources` looks after them
 //! ```
 //!
@@ -23,6 +25,7 @@
 //! let digest = store.project(content, port.projection)?;             // what enters the key
 //! match store.result(&key)? { Found | Absent | Damaged(report) }     // damaged = moved to quarantine, so: a miss to report
 //! store.check(content)?                                              // a hit whose bytes are gone or touched is no hit
+//! store.renew_result(&key)?;                                         // before a run relies on a hit: see `gc/mod.rs`
 //! let claim = store.claim(&key, &cancelled, &mut on_wait)?;          // then look for the result once more
 //! let kept = store.snapshot(path)?;                                  // before a stage reads an input; compare with `content`
 //! let sandbox = store.sandbox()?;
@@ -50,43 +53,52 @@
 //! - Errors of the disk lose nothing that was stored; [`StoreError::help`] says what to do.
 //!
 //! It refuses to follow symbolic links out of folders it stores, to guess at unknown versions, and to delete anything
-//! but its own temporary files.
+//! but its own temporary files and, when asked, its trash.
 
+mod archive;
 mod blob;
 mod check;
 mod claim;
 mod draft;
 mod error;
 mod experiment;
+mod gc;
 mod hash;
 mod input;
 mod layout;
 mod materialise;
+mod pin;
 mod quarantine;
 mod read;
 mod record;
 mod reference;
 mod reflink;
+mod renew;
 mod result;
 mod run;
 mod session;
 mod stamp;
+mod trash;
 mod tree;
 mod usage;
 mod verify;
 mod walk;
 
+pub use archive::{Checks, Exported, Imported, Shipment};
 pub use check::Defect;
 pub use claim::{Claim, Holder};
 pub use error::{Damage, StoreError};
+pub use gc::{GcOptions, GcReport, Going, KeptBy, Names, Root, Share};
 pub use hash::hash_file;
 pub use layout::{Class, Store};
 pub use materialise::{Access, Materialised};
+pub use pin::{Pin, Pinned};
 pub use quarantine::Quarantined;
 pub use record::Lookup;
 pub use result::{Committed, Output, ResultRecord};
 pub use run::{Events, RunFolder, utc};
 pub use session::Sandbox;
+pub use trash::{Emptied, Restored, Trashed};
 pub use tree::{BadTree, Tree, TreeEntry};
 pub use usage::{ClassUsage, Usage};
 pub use verify::{Dangling, VerifyProgress, VerifyReport};

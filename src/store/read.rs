@@ -16,7 +16,7 @@ use crate::store::tree::{BadTree, Tree};
 use crate::store::walk::{Symlinks, open_file};
 
 /// A listing of a million files has about a tenth of this; whatever is larger is no listing, so it is not read.
-const LARGEST_LISTING: u64 = 1 << 30;
+pub(super) const LARGEST_LISTING: u64 = 1 << 30;
 
 /// Where the bytes of a digest lie.
 pub(super) enum Located {

@@ -151,6 +151,20 @@ fn decode<T: DeserializeOwned>(class: Class, name: &str, bytes: &[u8]) -> Result
     serde_json::from_value(envelope.body).map_err(|error| damaged(format!("no body of {}: {error}", class.name())))
 }
 
+/// Reads a record's bytes, or says what is wrong with them; moves nothing.
+pub(super) fn decode_text<T: DeserializeOwned>(class: Class, name: &str, bytes: &[u8]) -> Result<T, String> {
+    decode(class, name, bytes).map_err(|unreadable| match unreadable {
+        Unreadable::Damaged(problem) => problem,
+        Unreadable::Version(found) => format!("its version is `{found}`; expected `{VERSION}`"),
+    })
+}
+
+/// The text of a file that may or may not end in a line that proves it; one that does not prove the rest is an error.
+pub(super) fn check_proof(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    let last = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    if last.starts_with(PROOF) { unseal(bytes).ok_or("its last line does not prove the rest") } else { Ok(bytes) }
+}
+
 const PROOF: &[u8] = b"blake3 ";
 const PROOF_LENGTH: usize = PROOF.len() + 64 + 1;
 

@@ -23,6 +23,7 @@ impl Store {
     pub(super) fn put_reference(&self, digest: &Digest, path: &Path, size: u64) -> Result<(), StoreError> {
         let path = fs::canonicalize(path).map_err(|error| StoreError::io("find", path, error))?;
         let reference = Reference { path, size };
+        self.renew_blob(digest)?;
         if matches!(self.reference(digest)?, Some(known) if known == reference) {
             return Ok(());
         }

@@ -117,6 +117,8 @@ impl Store {
             if self.create_record(Class::Results, &name, &record)? {
                 return Ok(Committed::New);
             }
+            // The one that stands may be old: it is relied on from now on.
+            self.renew_result(&record.key)?;
             match self.result(&record.key)? {
                 Lookup::Found(existing) if existing.outputs == record.outputs => {
                     return Ok(Committed::Same(Box::new(existing)));

@@ -169,13 +169,22 @@ pub fn utc(unix_s: u64) -> String {
 }
 
 /// `20261123-101530-3fa2b1`.
-fn new_id(unix_s: u64) -> String {
+pub(super) fn new_id(unix_s: u64) -> String {
     let days = unix_s / 86_400;
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);
     let mut salt = Digest::of(format!("{} {}", unique(), now_ns()).as_bytes()).short();
     salt.truncate(6);
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{salt}")
+}
+
+/// Whether a text is the id of a run: `20261123-101530-3fa2b1`.
+pub(super) fn is_run_id(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let part = |part: Option<&str>, length: usize| {
+        part.is_some_and(|part| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    part(parts.next(), 8) && part(parts.next(), 6) && part(parts.next(), 6) && parts.next().is_none()
 }
 
 /// Year, month and day of a day since 1970. Source: Howard Hinnant, "chrono-compatible low-level date algorithms".

@@ -14,7 +14,7 @@ use std::fmt::Write;
 
 use crate::digest::Digest;
 
-const HEADER: &str = "pipe tree v1\n";
+pub(super) const HEADER: &str = "pipe tree v1\n";
 
 /// A file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

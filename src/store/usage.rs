@@ -87,7 +87,7 @@ fn entries_of(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
 }
 
 /// All files below a folder, at any depth.
-fn files_below(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
+pub(super) fn files_below(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
     let mut files = Vec::new();
     let mut waiting = entries_of(folder)?;
     while let Some((path, metadata)) = waiting.pop() {

@@ -249,8 +249,9 @@ fn bpe(vocabulary: Map<String, Value>, merges: Vec<Value>, options: &BpeOptions)
 }
 
 /// As transformers' `LlamaConverter` writes a SentencePiece model.
-fn sentencepiece(spec: &TokenizerSpec, vocabulary: Map<String, Value>, scores: &[f64], adds_space: bool) -> Parts {
+fn sentencepiece(spec: &TokenizerSpec, mut vocabulary: Map<String, Value>, scores: &[f64], adds_space: bool) -> Parts {
     const SPACE: &str = "\u{2581}";
+    name_letters_of_bytes(spec, &mut vocabulary);
     let merges = merges_of(spec, &vocabulary, scores);
     let mut normalizers = vec![json!({ "type": "Replace", "pattern": { "String": " " }, "content": SPACE })];
     let mut decoders = vec![
@@ -268,6 +269,18 @@ fn sentencepiece(spec: &TokenizerSpec, vocabulary: Map<String, Value>, scores: &
         pre_tokenizer: Value::Null,
         decoder: json!({ "type": "Sequence", "decoders": decoders }),
         model: bpe(vocabulary, merges, &BpeOptions { byte_fallback: true, unknown, ..BpeOptions::default() }),
+    }
+}
+
+/// Gives letters that are only there as a byte, and of which longer tokens are made, a second name, as transformers does with
+/// Gemma's tab: its merges need it, while SentencePiece merges texts and not tokens.
+fn name_letters_of_bytes(spec: &TokenizerSpec, vocabulary: &mut Map<String, Value>) {
+    let merged = spec.tokens.iter().zip(&spec.kinds).filter(|(_, kind)| **kind == TokenKind::Normal);
+    for letter in merged.flat_map(|(token, _)| token.chars()).filter(char::is_ascii) {
+        let byte = vocabulary.get(&format!("<0x{:02X}>", letter as u32)).cloned();
+        if let (Some(id), false) = (byte, vocabulary.contains_key(letter.encode_utf8(&mut [0; 4]))) {
+            vocabulary.insert(letter.to_string(), id);
+        }
     }
 }
 

@@ -5,10 +5,12 @@ use std::fs;
 use std::sync::Mutex;
 
 use pipe::artifact::ArtifactKind;
+use pipe::cell::Cell;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
 use pipe::stages::clean::{Clean, CleanSettings, OnInvalid};
+use pipe::surroundings::Surroundings;
 use serde_json::Value;
 
 /// What a successful run left.
@@ -90,13 +92,20 @@ pub fn clean_watched(
             let label = format!("{name}{index}.jsonl");
             let path = folder.path().join(&label);
             fs::write(&path, text).unwrap();
-            Input { label, kind: ArtifactKind::File, path }
+            Input { label, kind: ArtifactKind::File, cell: Cell::default(), path }
         };
         texts.iter().enumerate().map(input).collect()
     };
     let inputs = BTreeMap::from([("sources", inputs("source", sources)), ("held_out", inputs("exam", held_out))]);
     let device = DeviceSpec::default();
-    let context = StageContext { inputs, output_folder: output_folder.clone(), device, observer, cancel };
+    let context = StageContext {
+        inputs,
+        output_folder: output_folder.clone(),
+        device,
+        surroundings: &Surroundings::default(),
+        observer,
+        cancel,
+    };
     let outcome = Clean::run(settings, &context)?;
     let read = |slot: &str| fs::read_to_string(output_folder.join(slot));
     Ok(Cleaned {
@@ -111,11 +120,13 @@ pub fn clean_watched(
 /// Cleans a file and looks at no output.
 pub fn clean_file(path: &std::path::Path, settings: &CleanSettings) -> Result<Outcome, StageError> {
     let folder = tempfile::tempdir().unwrap();
-    let input = Input { label: "rows".to_owned(), kind: ArtifactKind::File, path: path.to_owned() };
+    let input =
+        Input { label: "rows".to_owned(), kind: ArtifactKind::File, cell: Cell::default(), path: path.to_owned() };
     let context = StageContext {
         inputs: BTreeMap::from([("sources", vec![input])]),
         output_folder: folder.path().to_owned(),
         device: DeviceSpec::default(),
+        surroundings: &Surroundings::default(),
         observer: &Watcher::default(),
         cancel: Cancel::default(),
     };

@@ -1,4 +1,4 @@
-//! Mutated weight files: refused or read, never a panic, a hang or an allocation beyond the file's size.
+//! Mutated weight files, archives and records: refused or read, never a panic, a hang or an allocation beyond the file's size.
 //!
 //! A few hundred mutations run always; `PIPE_FUZZ_SECONDS=600 cargo test --release fuzz` goes on for that long.
 
@@ -6,10 +6,13 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use pipe::device::DeviceSpec;
+use pipe::digest::Digest;
 use pipe::model::{CausalLm, tokenizer_spec};
+use pipe::store::{GcOptions, Lookup, Pinned, Store};
 use pipe::text::tokenizer_folder::TokenizerFolder;
 
 use crate::model::fixtures::golden;
+use crate::store_archive::{archived, import, sample};
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 struct Random(u64);
@@ -115,4 +118,60 @@ fn mutated_safetensors_never_panic() {
             let _ = model.logits(&[vec![1, 2, 3]]);
         }
     });
+}
+
+#[test]
+fn mutated_archives_never_panic_and_only_whole_ones_are_taken_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, shipment) = archived(folder.path());
+    let whole = fs::read(&archive).unwrap();
+    let hostile = folder.path().join("hostile.pipe");
+    fuzz(&whole, 20, |bytes| {
+        fs::write(&hostile, bytes).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        if import(cache.path(), &hostile, &shipment).is_ok() {
+            let report = Store::open(cache.path()).unwrap().verify(&|_| ()).unwrap();
+            assert!(report.is_clean(), "{report:?}");
+        }
+    });
+}
+
+#[test]
+fn mutated_records_never_panic_in_any_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipment = sample(folder.path());
+    let store = Store::open(folder.path()).unwrap();
+    let key = *shipment.results.keys().next().unwrap();
+    let run = store.start_run().unwrap().id().to_owned();
+    store.put_run(&run, &serde_json::json!({ "run": run, "keys": { "merge": key } })).unwrap();
+    store.pin(Pinned::Experiment(shipment.id), "sample", "").unwrap();
+    let sharded = |class: &str, name: String| format!("{class}/{}/{name}", &name[..2]);
+    let places = [
+        sharded("results", key.to_string()),
+        sharded("actions", key.to_string()),
+        format!("experiments/{}", shipment.id),
+        format!("runs/{run}/record"),
+        format!("roots/pins/{}", shipment.id),
+    ];
+    let options = GcOptions { roots: &[], keep_runs: 9, grace: Duration::ZERO, max_bytes: Some(1) };
+    for (seed, place) in (21..).zip(places) {
+        let path = folder.path().join(place);
+        let whole = fs::read(&path).unwrap();
+        fuzz(&whole, seed, |bytes| {
+            // Half of them prove what they say all the same, so that the readers behind the proof are reached.
+            let text = bytes.len().checked_sub(72).map_or(bytes, |end| &bytes[..end]);
+            let sealed = [text, format!("blake3 {}\n", Digest::of(text)).as_bytes()].concat();
+            for bytes in [bytes, &sealed] {
+                let _ = fs::remove_file(&path);
+                fs::write(&path, bytes).unwrap();
+                let _ = (store.garbage(&options), store.pins(), store.shares(&[vec![*shipment.id.digest()]]));
+                let _ = (store.result(&key), store.action(&key), store.run(&run));
+                if let Ok(Lookup::Found(record)) = store.experiment(&shipment.id) {
+                    let _ = pipe::engine::shipment(&record);
+                    let _ = pipe::engine::typed::<pipe::engine::record::RunRecord>("run", record);
+                }
+            }
+        });
+        fs::write(&path, whole).unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use pipe::device::DeviceSpec;
-use pipe::model::{CausalLm, GgufFormat, Method, ModelError, export_gguf, merge};
+use pipe::model::{CausalLm, GgufFormat, Method, ModelError, export_gguf, export_gguf_adapter, merge};
 use pipe::tokenizer_spec::{Algorithm, TokenKind, TokenizerSpec};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
@@ -99,6 +99,42 @@ fn llama_3_keeps_its_rotary_scaling() {
     let path = export(model.path(), &output).unwrap();
     let error = CausalLm::load(&path, None, DeviceSpec::default()).expect_err("another rule").to_string();
     assert!(error.contains("rope_freqs.weight") && error.contains("Llama 3"), "{error}");
+}
+
+/// llama.cpp has no window for Mistral, as for most architectures.
+#[test]
+fn a_window_is_the_longest_row_where_llama_cpp_has_no_windows() {
+    let (model, output) = (halved("mistral_sw", &json!({})), TempDir::new().unwrap());
+    let (file, folder) = (load(&export(model.path(), &output).unwrap()), load(model.path()));
+    assert_eq!((file.config().max_position_embeddings, folder.config().max_position_embeddings), (8, 256));
+    let row = |length: usize| vec![prompts()[0][..length].to_vec()];
+    assert_eq!(file.logits(&row(8)).unwrap(), folder.logits(&row(8)).unwrap(), "bit for bit");
+    assert_ne!(file.logits(&row(9)).unwrap(), folder.logits(&row(9)).unwrap(), "the ninth token is beyond the window");
+}
+
+#[test]
+fn an_adapter_whose_scale_is_no_single_is_refused() {
+    let (golden, adapter, output) = (golden("lora"), TempDir::new().unwrap(), TempDir::new().unwrap());
+    let weights = "adapter_model.safetensors";
+    fs::copy(golden.join("tiny_patterns").join(weights), adapter.path().join(weights)).unwrap();
+    let refused = |alpha: Value, scale: Value| {
+        let mut config = read_json(&golden.join("tiny_patterns/adapter_config.json"));
+        (config["lora_alpha"], config["alpha_pattern"]["self_attn.k_proj"]) = (alpha, scale);
+        fs::write(adapter.path().join("adapter_config.json"), config.to_string()).unwrap();
+        let file = output.path().join("adapter.gguf");
+        let gguf = export_gguf_adapter(&golden.join("tiny_base"), adapter.path(), &file);
+        let merged = merge(&golden.join("tiny_base"), adapter.path(), output.path());
+        (gguf.expect_err("refused").to_string(), merged.err().map(|error| error.to_string()))
+    };
+    // Divided by the root of its rank, 2, the scale would fit.
+    let (gguf, _) = refused(json!(4e38), json!(100));
+    assert!(gguf.contains("lora_alpha is") && gguf.contains("to be written as GGUF"), "{gguf}");
+    let (gguf, merged) = refused(json!(6), json!(1e40));
+    assert!(gguf.contains("alpha / rank of `model.layers.0.self_attn.k_proj`"), "{gguf}");
+    assert!(merged.is_some_and(|error| error.contains("which f32 holds")));
+    // The scale fits, and what llama.cpp's lacks of it does not.
+    let (gguf, _) = refused(json!(1e-30), json!(1e30));
+    assert!(gguf.contains("alpha_pattern, model.layers.0.self_attn.k_proj"), "{gguf}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// The commit after it, in which every file stands twice in itself.
+pub const NEXT_COMMIT: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
 /// How the hub misbehaves.
 #[derive(Clone, Default)]
@@ -23,6 +25,8 @@ pub struct Manners {
     pub lies: bool,
     /// It redirects to itself for ever.
     pub loops: bool,
+    /// Where its branch is, when no longer at [`COMMIT`].
+    pub head: Option<&'static str>,
 }
 
 /// One request, as it came.
@@ -118,15 +122,20 @@ fn answer(request: &Request, port: u16, files: &BTreeMap<String, Vec<u8>>, manne
         return status(401);
     }
     if let Some(revision) = request.path.strip_prefix("/api/models/acme/toy/revision/") {
-        if revision != "main" && revision != COMMIT {
-            return status(404);
-        }
+        let sha = match revision {
+            "main" => manners.head.unwrap_or(COMMIT),
+            COMMIT | NEXT_COMMIT => revision,
+            _ => return status(404),
+        };
         let siblings: Vec<_> = files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
-        let body = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string().into_bytes();
+        let body = serde_json::json!({ "sha": sha, "siblings": siblings }).to_string().into_bytes();
         return Answer { status: 200, headers: vec![("content-length", body.len().to_string())], body, cut_at: None };
     }
-    let name = request.path.strip_prefix(&format!("/acme/toy/resolve/{COMMIT}/"));
-    let Some((name, file)) = name.and_then(|name| files.get_key_value(name)) else { return status(404) };
+    let path = request.path.strip_prefix("/acme/toy/resolve/").and_then(|path| path.split_once('/'));
+    let commit = path.map_or("", |(commit, _)| commit);
+    let file = path.and_then(|(_, name)| files.get_key_value(name));
+    let (Some((name, file)), COMMIT | NEXT_COMMIT) = (file, commit) else { return status(404) };
+    let file = &if commit == COMMIT { file.clone() } else { file.repeat(2) };
     if name.ends_with(".safetensors") {
         let headers = vec![
             ("x-repo-commit", COMMIT.to_owned()),

@@ -12,13 +12,15 @@ use pipe::diagnostic::Diagnostic;
 use pipe::digest::Digest;
 use pipe::manifest;
 use pipe::plan::{Plan, Planner};
+use pipe::surroundings::Bare;
 
 /// Reads, plans and, when there are any, renders the diagnostics; checks that every span lies in its text.
 fn plan(bytes: &[u8]) -> Result<Plan, Vec<Diagnostic>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let digest = |_: &Path| Ok(Content::File(Digest::of(b"")));
     let result = manifest::read("hostile.yaml", bytes, &[]).and_then(|manifest| {
-        Planner { kinds: &KINDS, project: root, fetched: &|_| None, digest: &digest }.plan(&manifest)
+        Planner { kinds: &KINDS, project: root, fetched: &|_| None, pinned: &|_| None, digest: &digest, machine: &Bare }
+            .plan(&manifest)
     });
     if let Err(diagnostics) = &result {
         assert!(!diagnostics.is_empty(), "a refusal says why");

@@ -1,8 +1,9 @@
 //! Small stage kinds of the shapes that real ones have, and a project for manifests to be about.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,22 +16,25 @@ use pipe::plan::{Plan, Planner};
 use pipe::report::diagnostics::render;
 use pipe::stage::{ConfigIssue, Numerics, Outcome, Stage, StageContext, StageError, StageKind};
 use pipe::stage_config::Kind;
+use pipe::stages::run::Run;
+use pipe::surroundings::{Machine, Tool, Value};
 
-pub static KINDS: [&dyn Stage; 6] = [
+pub static KINDS: [&dyn Stage; 7] = [
     &Kind::<Clean>::new(),
     &Kind::<RenderPrompts>::new(),
     &Kind::<Train>::new(),
     &Kind::<Merge>::new(),
     &Kind::<Eval>::new(),
     &Kind::<Gate>::new(),
+    &Kind::<Run>::new(),
 ];
 
 const fn input(name: &'static str, accepts: &'static [ArtifactKind], arity: Arity) -> InputPort {
-    InputPort { name, accepts, arity, projection: Projection::Whole, about: "What it reads." }
+    InputPort { name: Cow::Borrowed(name), accepts, arity, projection: Projection::Whole, about: "What it reads." }
 }
 
 const fn output(name: &'static str, kind: ArtifactKind) -> OutputPort {
-    OutputPort { name, kind, about: "What it writes." }
+    OutputPort { name: Cow::Borrowed(name), kind, about: "What it writes." }
 }
 
 /// The parts of a stage kind that these tests are about.
@@ -76,8 +80,11 @@ kind!(
     [
         input("records", &[ArtifactKind::Records], Arity::One),
         InputPort {
+            name: Cow::Borrowed("model"),
+            accepts: &[ArtifactKind::Model, ArtifactKind::Tokenizer],
+            arity: Arity::One,
             projection: Projection::Files(&["tokenizer.json"]),
-            ..input("model", &[ArtifactKind::Model, ArtifactKind::Tokenizer], Arity::One)
+            about: "What it reads."
         }
     ],
     [output("prompts", ArtifactKind::Prompts)],
@@ -280,10 +287,36 @@ pub fn digest(root: &Path, path: &Path) -> io::Result<Content> {
     Ok(Content::Tree(Digest::of(listing.join("\n").as_bytes())))
 }
 
+/// A machine on which there is one program.
+struct Counter;
+
+impl Machine for Counter {
+    fn variable(&self, _: &str) -> Option<Value> {
+        None
+    }
+
+    fn tool(&self, name: &str) -> io::Result<Option<Tool>> {
+        let tool = || Tool { path: "/usr/bin/wc".into(), folders: Vec::new(), digest: Digest::of(b"wc") };
+        Ok((name == "wc").then(tool))
+    }
+
+    fn program(&self) -> PathBuf {
+        PathBuf::new()
+    }
+}
+
 /// Reads and plans a manifest in a project.
 pub fn plan_in(root: &Path, name: &str, bytes: &[u8], overrides: &[Override]) -> Result<Plan, Vec<Diagnostic>> {
     let manifest = manifest::read(name, bytes, overrides)?;
-    Planner { kinds: &KINDS, project: root, fetched: &|_| None, digest: &|path| digest(root, path) }.plan(&manifest)
+    Planner {
+        kinds: &KINDS,
+        project: root,
+        fetched: &|_| None,
+        pinned: &|_| None,
+        digest: &|path| digest(root, path),
+        machine: &Counter,
+    }
+    .plan(&manifest)
 }
 
 /// All diagnostics of a manifest as they are shown.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use pipe::device::DeviceSpec;
-use pipe::model::CausalLm;
+use pipe::model::{CausalLm, merge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -169,7 +169,10 @@ fn a_head_that_only_repeats_the_embedding_may_be_there() {
         folder
     };
     CausalLm::load(copied(false).path(), None, DeviceSpec::default()).unwrap();
-    assert!(
-        error_of(&copied(true)).contains("tie_word_embeddings is `true`; expected `false`, since `lm_head.weight`")
-    );
+    let expected = "tie_word_embeddings is `true`; expected `false`, since `lm_head.weight`";
+    assert!(error_of(&copied(true)).contains(expected));
+    // Merging reads no model, and must not drop one of the two heads either.
+    let output = TempDir::new().unwrap();
+    let error = merge(copied(true).path(), &golden("lora/tiny_patterns"), output.path()).expect_err("two heads");
+    assert!(error.to_string().contains(expected), "{error}");
 }

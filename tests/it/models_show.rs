@@ -37,6 +37,7 @@ fn every_golden_family_is_shown_and_has_nothing_against_it() {
         let shown = show(&path(&format!("model/{model}")));
         let found = &shown["model"];
         assert_eq!((found["family"].as_str(), &found["problems"]), (Some(family), &json!([])), "{model}: {shown}");
+        assert_eq!(found["tensors_fit"], true, "{model}");
         assert!(found["sizes"].as_object().expect("sizes").values().all(Value::is_u64), "{shown}");
         // The headers of the file, read by another crate.
         let bytes = fs::read(golden(&format!("model/{model}/model.safetensors"))).unwrap();
@@ -59,8 +60,32 @@ fn every_golden_family_is_shown_and_has_nothing_against_it() {
 }
 
 #[test]
+fn tensors_that_are_not_those_of_the_configuration_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(golden("model/llama/model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let model = folder.path().display().to_string();
+    for (field, value, words) in [
+        ("num_hidden_layers", json!(3), "tensor `model.layers.2"),
+        ("num_hidden_layers", json!(1), "has no place in the model"),
+        ("intermediate_size", json!(97), "has shape `[96, 64]`; expected `[97, 64]`"),
+        ("tie_word_embeddings", json!(true), "since `lm_head.weight` is there and is not the embedding"),
+    ] {
+        let mut config: Value = crate::model::fixtures::json(&golden("model/llama/config.json"));
+        config[field] = value;
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let found = show(&model)["model"].clone();
+        let problem = found["problems"][0].as_str().expect("a problem");
+        assert!(found["tensors_fit"] == false && problem.contains(words), "{field}: {found}");
+    }
+    let text = page(&model);
+    assert!(text.contains("tensors      not those of the configuration") && text.contains("NOT RUNNABLE"), "{text}");
+    assert!(page(&path("model/llama")).contains("tensors      all of the configuration's, and no other"));
+}
+
+#[test]
 fn a_gguf_file_is_shown_with_its_formats() {
     let shown = show(&path("gguf/llama.gguf"));
+    assert_eq!(shown["model"]["tensors_fit"], true, "{shown}");
     assert_eq!((&shown["model"]["file"], &shown["model"]["family"]), (&json!("gguf"), &json!("llama")), "{shown}");
     assert_eq!(shown["size_bytes"].as_u64(), fs::metadata(golden("gguf/llama.gguf")).ok().map(|file| file.len()));
     let sizes = &show(&path("gguf/llama"))["model"]["sizes"];

@@ -33,6 +33,31 @@ fn a_flipped_byte_is_found_quarantined_and_made_again() {
 }
 
 #[test]
+fn what_an_export_finds_damaged_is_made_again_in_the_same_run() {
+    let project = Project::new();
+    let first = project.run(&["pipelines/small.yaml"]).succeeded();
+    let weights = project.path("outputs/adapter/adapter_model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    let blobs = walk(&project.cache.join("blobs"));
+    let blob = blobs.iter().find(|path| fs::read(path).unwrap() == whole).expect("the adapter's weights");
+    // As rot does it: mode bits and times stay, so nothing shows before the bytes are read.
+    let times = fs::metadata(blob).unwrap().modified().unwrap();
+    fs::set_permissions(blob, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut bytes = whole.clone();
+    bytes[100] ^= 1;
+    fs::write(blob, bytes).unwrap();
+    fs::File::options().append(true).open(blob).unwrap().set_modified(times).unwrap();
+    fs::remove_dir_all(project.path("outputs")).unwrap();
+
+    let second = project.run(&["pipelines/small.yaml"]).succeeded();
+    assert_eq!(second.stages("stage_started"), ["train"]);
+    assert_eq!(second.finished()["executed"], 1);
+    assert!(second.events.iter().any(|event| event["event"] == "damaged"));
+    assert_eq!(fs::read(&weights).unwrap(), whole);
+    assert_eq!(first.experiment(), second.experiment());
+}
+
+#[test]
 fn cache_verify_finds_a_flipped_byte_behind_a_forged_time_stamp() {
     let project = Project::new();
     project.run(&["pipelines/small.yaml", "clean"]).succeeded();

@@ -1,5 +1,6 @@
 //! What changes a plan's id, and what does not.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs;
 
@@ -15,6 +16,7 @@ use pipe::manifest;
 use pipe::plan::Planner;
 use pipe::stage::{Numerics, Outcome, Stage, StageContext, StageError, StageKind};
 use pipe::stage_config::Kind;
+use pipe::surroundings::Bare;
 
 fn manifest() -> Value {
     json!({
@@ -220,7 +222,7 @@ impl<const EPOCH: u32> StageKind for Source<EPOCH> {
     const EPOCH: u32 = EPOCH;
     const INPUTS: &'static [InputPort] = &[];
     const OUTPUTS: &'static [OutputPort] =
-        &[OutputPort { name: "records", kind: ArtifactKind::Records, about: "What it makes." }];
+        &[OutputPort { name: Cow::Borrowed("records"), kind: ArtifactKind::Records, about: "What it makes." }];
     const NUMERICS: Numerics = Numerics::Exact;
 
     fn run(_: &Nothing, _: &StageContext<'_>) -> Result<Outcome, StageError> {
@@ -236,8 +238,15 @@ fn another_epoch_is_another_id_and_exact_stages_do_not_mind_the_backend() {
         let text = format!("{{version: 1, name: epochs, backend: {backend}, stages: {{source: {{}}}}}}");
         let manifest = manifest::read("m.yaml", text.as_bytes(), &[]).expect("readable");
         let never = |_: &std::path::Path| -> std::io::Result<_> { panic!("there is no input") };
-        let plan = Planner { kinds: &[kind], project: std::path::Path::new("."), fetched: &|_| None, digest: &never }
-            .plan(&manifest);
+        let plan = Planner {
+            kinds: &[kind],
+            project: std::path::Path::new("."),
+            fetched: &|_| None,
+            pinned: &|_| None,
+            digest: &never,
+            machine: &Bare,
+        }
+        .plan(&manifest);
         plan.unwrap_or_else(|errors| panic!("{}", rendered(&errors))).id()
     };
     assert_ne!(id(&ONE, "flex"), id(&TWO, "flex"));

@@ -10,6 +10,7 @@ use pipe::artifact::Content;
 use pipe::digest::Digest;
 use pipe::manifest;
 use pipe::plan::{Origin, Plan, Planner, StageId};
+use pipe::surroundings::Bare;
 
 fn names(plan: &Plan, ids: &[StageId]) -> String {
     ids.iter().map(|id| plan.stage(*id).name.to_string()).collect::<Vec<_>>().join(" ")
@@ -149,10 +150,10 @@ fn a_recorded_plan_has_the_same_id_and_reads_no_file() {
     let recorded: Vec<(String, Content)> = plan.inputs().map(|input| (input.name.to_string(), input.content)).collect();
     let recorded: Vec<(&str, Content)> = recorded.iter().map(|(name, content)| (name.as_str(), *content)).collect();
     let manifest = manifest::read("m.yaml", text.as_bytes(), &[]).expect("readable");
-    let again =
-        Planner::plan_recorded(&KINDS, &manifest, &recorded).unwrap_or_else(|errors| panic!("{}", rendered(&errors)));
+    let again = Planner::plan_recorded(&KINDS, &manifest, &recorded, &Bare)
+        .unwrap_or_else(|errors| panic!("{}", rendered(&errors)));
     assert_eq!(again.id(), plan.id());
-    let errors = Planner::plan_recorded(&KINDS, &manifest, &recorded[1..]).err().expect("refused");
+    let errors = Planner::plan_recorded(&KINDS, &manifest, &recorded[1..], &Bare).err().expect("refused");
     assert_eq!(errors[0].message, "the record has no input `raw`");
 }
 
@@ -166,9 +167,16 @@ fn inputs_are_hashed_once_each_and_only_when_nothing_is_wrong() {
             hashed.borrow_mut().push(path.display().to_string());
             digest(project.path(), path)
         };
-        let ok = Planner { kinds: &KINDS, project: project.path(), fetched: &|_| None, digest: &digest }
-            .plan(&manifest)
-            .is_ok();
+        let ok = Planner {
+            kinds: &KINDS,
+            project: project.path(),
+            fetched: &|_| None,
+            pinned: &|_| None,
+            digest: &digest,
+            machine: &Bare,
+        }
+        .plan(&manifest)
+        .is_ok();
         (ok, hashed.into_inner())
     };
     let text = fixture("order.yaml");
@@ -184,10 +192,17 @@ fn an_input_that_cannot_be_read_is_a_diagnostic() {
         let readable = path.ends_with("base").then(|| Content::Tree(Digest::of(b"")));
         readable.ok_or_else(|| std::io::Error::other("no permission"))
     };
-    let errors = Planner { kinds: &KINDS, project: project.path(), fetched: &|_| None, digest: &digest }
-        .plan(&manifest)
-        .err()
-        .expect("refused");
+    let errors = Planner {
+        kinds: &KINDS,
+        project: project.path(),
+        fetched: &|_| None,
+        pinned: &|_| None,
+        digest: &digest,
+        machine: &Bare,
+    }
+    .plan(&manifest)
+    .err()
+    .expect("refused");
     let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(
         messages,

@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pipe::artifact::ArtifactKind;
+use pipe::cell::Cell;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::digest::Digest;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
 use pipe::stages::render_prompts::{RenderPrompts, RenderSettings};
 use pipe::stages::tokenizer::{Tokenizer, TokenizerSettings};
+use pipe::surroundings::Surroundings;
 use pipe::text::prompts::{Overlong, read_prompts};
 use serde_json::Value;
 
@@ -36,13 +38,23 @@ fn run<K: StageKind>(
     fs::create_dir_all(output).expect("folder");
     let mut ports: BTreeMap<&'static str, Vec<Input>> = BTreeMap::new();
     for (port, kind, path) in inputs {
-        let input = Input { label: (*port).to_owned(), kind: *kind, path: path.to_path_buf() };
+        let input = Input { label: (*port).to_owned(), kind: *kind, cell: Cell::default(), path: path.to_path_buf() };
         ports.entry(port).or_default().push(input);
     }
     let device = DeviceSpec::default();
     let output_folder = output.to_path_buf();
     let cancel = Cancel::default();
-    K::run(config, &StageContext { inputs: ports, output_folder, device, observer: &Silent, cancel })
+    K::run(
+        config,
+        &StageContext {
+            inputs: ports,
+            output_folder,
+            device,
+            surroundings: &Surroundings::default(),
+            observer: &Silent,
+            cancel,
+        },
+    )
 }
 
 fn records(folder: &Path) -> PathBuf {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use pipe::artifact::ArtifactKind;
+use pipe::cell::Cell;
 use pipe::device::DeviceSpec;
 use pipe::diagnostic::Diagnostic;
 use pipe::stage::{Cancel, Input, Outcome, Progress, StageContext, StageError, StageKind, StageObserver};
+use pipe::surroundings::Surroundings;
 
 /// What a stage said while it ran.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ impl StageRun {
     /// Fills a port; further calls add to it.
     pub fn input(mut self, port: &'static str, kind: ArtifactKind, path: &Path) -> Self {
         let label = format!("the-{port}");
-        self.inputs.entry(port).or_default().push(Input { label, kind, path: path.to_owned() });
+        self.inputs.entry(port).or_default().push(Input { label, kind, cell: Cell::default(), path: path.to_owned() });
         self
     }
 
@@ -80,6 +82,7 @@ impl StageRun {
             inputs: self.inputs,
             output_folder: self.output_folder,
             device: DeviceSpec::default(),
+            surroundings: &Surroundings::default(),
             observer: &recorder,
             cancel,
         };

@@ -5,11 +5,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use pipe::artifact::{ArtifactKind, Content};
 use pipe::digest::{ActionKey, Canonical, Digest};
-use pipe::store::{Class, Lookup, Output, ResultRecord, Store};
+use pipe::store::{Class, GcOptions, Lookup, Output, ResultRecord, Store};
 use serde_json::json;
+
+use crate::store_archive::{archived, import};
 
 const ROLE: &str = "PIPE_TEST_STORE";
 
@@ -139,4 +142,91 @@ fn a_waiting_process_goes_on_when_the_holder_is_killed() {
     });
     assert!(claim.is_ok());
     assert_eq!(holders, [Some(pid)]);
+}
+
+#[test]
+fn a_collector_killed_anywhere_leaves_no_result_without_its_bytes_and_all_comes_back() {
+    const RESULTS: u32 = 60;
+    let nothing_kept = GcOptions { roots: &[], keep_runs: 0, grace: Duration::ZERO, max_bytes: None };
+    if let Some(path) = role() {
+        say("collecting");
+        Store::open(&path).unwrap().collect_garbage(&nothing_kept).unwrap();
+        say("done");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let mut interrupted = 0;
+    for round in 0..8_u32 {
+        let key = |index: u32| ActionKey::of(&Canonical::from(index));
+        {
+            let store = Store::open(&cache).unwrap();
+            for index in 0..RESULTS {
+                let content = Content::File(store.put_bytes(&index.to_le_bytes().repeat(100)).unwrap());
+                let outputs = BTreeMap::from([("o".to_owned(), Output { kind: ArtifactKind::Records, content })]);
+                let record = ResultRecord::new(key(index), "k", outputs, json!({}), "r");
+                let _ = store.commit(&json!({}), &record).unwrap();
+            }
+        }
+        let mut child =
+            child("a_collector_killed_anywhere_leaves_no_result_without_its_bytes_and_all_comes_back", &cache);
+        let _output = wait_for(&mut child, "collecting");
+        // Killed once so many results and blobs have gone, so that each round ends at another place.
+        let place = |class: &str, name: String| cache.join(class).join(&name[..2]).join(name);
+        let gone = || -> u32 {
+            let places = (0..RESULTS).flat_map(|index| {
+                let blob = Digest::of(&index.to_le_bytes().repeat(100));
+                [place("results", key(index).to_string()), place("blobs", blob.to_string())]
+            });
+            places.map(|place| u32::from(!place.exists())).sum()
+        };
+        while gone() < round * 15 {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        interrupted += u32::from(gone() < 2 * RESULTS);
+        let store = Store::open(&cache).unwrap();
+        let report = store.verify(&|_| ()).unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        while !store.trashes().unwrap().is_empty() {
+            assert_eq!(store.restore_trash(None).unwrap().made_again, 0);
+        }
+        assert_eq!(gone(), 0, "round {round}: all is back");
+        assert!(store.verify(&|_| ()).unwrap().is_clean());
+    }
+    assert!(interrupted > 0, "some collector was killed before its end");
+}
+
+#[test]
+fn an_import_killed_anywhere_leaves_nothing_that_is_not_whole_and_can_be_done_again() {
+    if let Some(folder) = role() {
+        let (archive, shipment) = (folder.join("sample.pipe"), crate::store_archive::sample(&folder.join("child")));
+        say("importing");
+        for round in 0.. {
+            import(&folder.join(format!("to-{round}")), &archive, &shipment).unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, shipment) = archived(folder.path());
+    for round in 0..6 {
+        let mut child =
+            child("an_import_killed_anywhere_leaves_nothing_that_is_not_whole_and_can_be_done_again", folder.path());
+        let _output = wait_for(&mut child, "importing");
+        while !folder.path().join(format!("to-{round}")).exists() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for cache in fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
+            if cache.file_name().is_some_and(|name| name.to_string_lossy().starts_with("to-")) {
+                let report = Store::open(&cache).unwrap().verify(&|_| ()).unwrap();
+                assert!(report.is_clean() && report.strays.is_empty(), "{report:?}");
+                import(&cache, &archive, &shipment).unwrap();
+                let store = Store::open(&cache).unwrap();
+                assert!(matches!(store.experiment(&shipment.id).unwrap(), Lookup::Found(_)));
+                assert!(shipment.given.iter().all(|content| store.check(*content).unwrap().is_none()));
+            }
+        }
+    }
 }

@@ -46,7 +46,7 @@ pub fn export_gguf_adapter(base: &Path, adapter: &Path, output: &Path) -> Result
         }
         sources.push((module, weight, [width_out, width_in]));
     }
-    let alpha = common_alpha(&adapter);
+    let alpha = common_alpha(&adapter)?;
     let text = |text: &str| Value::Text(text.to_owned());
     let metadata = [
         ("general.architecture".to_owned(), text(architecture.name)),
@@ -63,28 +63,46 @@ pub fn export_gguf_adapter(base: &Path, adapter: &Path, output: &Path) -> Result
         let numbers = if index % 2 == 0 {
             pair.a
         } else {
-            architecture.twist(weight, &config).apply(scaled(pair, alpha), shape[0])
+            architecture.twist(weight, &config).apply(scaled(module, pair, alpha)?, shape[0])
         };
         Ok(FloatFormat::F32.encode(&numbers))
     })
 }
 
 /// The alpha for all modules: that of those without a pattern. Never 0, which to llama.cpp means that there is no scale.
-#[expect(clippy::cast_possible_truncation, reason = "the key is an f32")]
-fn common_alpha(adapter: &AdapterFiles) -> f32 {
-    let alpha = adapter.config().common_scale_times_rank() as f32;
-    if alpha == 0.0 { 1.0 } else { alpha }
+///
+/// # Errors
+/// It is too large for the file.
+fn common_alpha(adapter: &AdapterFiles) -> Result<f32, ModelError> {
+    let wide = adapter.config().common_scale_times_rank();
+    #[expect(clippy::cast_possible_truncation, reason = "the key is an f32")]
+    let alpha = wide as f32;
+    match alpha {
+        0.0 => Ok(1.0),
+        alpha if alpha.is_finite() => Ok(alpha),
+        _ => Err(ModelError::field("lora_alpha", wide, format!("at most {}, to be written as GGUF", f32::MAX))),
+    }
 }
 
 /// B, times what llama.cpp's scale lacks.
+///
+/// # Errors
+/// A number gets too large for the file.
 #[expect(clippy::cast_possible_truncation, reason = "adapters are f32")]
-fn scaled(pair: Pair, alpha: f32) -> Vec<f32> {
+fn scaled(module: &str, pair: Pair, alpha: f32) -> Result<Vec<f32>, ModelError> {
     let lacks = (pair.scale * pair.rank as f64 / f64::from(alpha)) as f32;
     let mut b = pair.b;
     for number in &mut b {
         *number *= lacks;
     }
-    b
+    match b.iter().find(|number| !number.is_finite()) {
+        None => Ok(b),
+        Some(number) => Err(ModelError::field(
+            format!("alpha_pattern, {module}"),
+            number,
+            "a scale that f32 holds, to be written as GGUF",
+        )),
+    }
 }
 
 #[cfg(test)]

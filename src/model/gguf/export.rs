@@ -103,7 +103,7 @@ fn metadata(
     add("general.type".into(), Value::Text("model".into()));
     for (key, value) in [
         ("block_count", config.num_hidden_layers),
-        ("context_length", config.max_position_embeddings),
+        ("context_length", context_length(config, architecture)),
         ("embedding_length", config.hidden_size),
         ("feed_forward_length", config.intermediate_size),
         ("attention.head_count", config.num_attention_heads),
@@ -146,13 +146,14 @@ fn form_of_the_architecture(
     if !architecture.rope_freqs && config.rope.divisors(config.head_dim).is_some() {
         return Err(ModelError::field("rope_type", "llama3", "`default` or `linear`, to be written as GGUF"));
     }
-    if architecture.slides {
-        return windows::write(config, architecture.name);
-    }
-    match config.windows.iter().flatten().next() {
-        None => Ok(Vec::new()),
-        Some(window) => Err(ModelError::field("sliding_window", window, "null, to be written as GGUF")),
-    }
+    if architecture.slides { windows::write(config, architecture.name) } else { Ok(Vec::new()) }
+}
+
+/// The longest row. llama.cpp runs the layers of most architectures over all of a row, whatever `attention.sliding_window` says;
+/// with rows no longer than the shortest window that is the same.
+fn context_length(config: &ModelConfig, architecture: &Architecture) -> usize {
+    let window = config.windows.iter().flatten().min().filter(|_| !architecture.slides);
+    window.map_or(config.max_position_embeddings, |window| config.max_position_embeddings.min(*window))
 }
 
 fn tokenizer_entries(tokenizer: &TokenizerSpec) -> Vec<(String, Value)> {

@@ -65,13 +65,17 @@ impl AdapterFiles {
     /// The pair of a module that has one.
     ///
     /// # Errors
-    /// One of its matrices is missing, or a shape does not fit the module.
+    /// One of its matrices is missing, a shape does not fit the module, or f32, in which the scale is applied, does not hold it.
     pub(crate) fn pair(&self, module: &str, [width_out, width_in]: [usize; 2]) -> Result<Pair, ModelError> {
         let [a_name, b_name] = tensor_names(module);
-        let rank = self.config.rank(module);
+        let (rank, scale) = (self.config.rank(module), self.config.scale(module));
+        if scale.abs() > f64::from(f32::MAX) {
+            let expected = format!("at most {}, which f32 holds", f32::MAX);
+            return Err(ModelError::field(format!("alpha / rank of `{module}`"), scale, expected));
+        }
         let a = self.weights.expect(&a_name, &[rank, width_in])?.to_f32();
         let b = self.weights.expect(&b_name, &[width_out, rank])?.to_f32();
-        Ok(Pair { a, b, rank, scale: self.config.scale(module) })
+        Ok(Pair { a, b, rank, scale })
     }
 
     /// Checks that every tensor belongs to one of `modules`.

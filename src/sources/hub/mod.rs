@@ -2,7 +2,8 @@
 //!
 //! Only the files that a model needs are fetched; each is resumed where it broke off and compared with the digest that the
 //! hub gives. They lie in the shared cache (`layout`); here is only a folder of links to them, so that what else Python
-//! has fetched of the model does not change its digest. A revision that is no commit id is looked up once and then stays.
+//! has fetched of the model does not change its digest. A revision that is no commit id is what the caller has pinned it
+//! to, else it is looked up once and then stays.
 
 mod client;
 mod download;
@@ -54,18 +55,33 @@ fn name_of(source: &Hub, revision: &str) -> String {
     format!("{}@{revision}{path}", source.repository).replace('%', "%25").replace('/', "%2F")
 }
 
-/// The commit that a revision was found to be; of a commit id, itself.
-fn pinned(folder: &Path, source: &Hub) -> Option<String> {
+/// The commit that a revision is: of a commit id, itself; else what it is pinned to; else what it was found to be.
+pub(super) fn commit_of(folder: &Path, source: &Hub, pin: Option<&str>) -> Option<String> {
     if source.is_pinned() {
         return Some(source.revision.clone());
     }
-    let commit = fs::read_to_string(home(folder).join(name_of(source, &source.revision) + ".commit")).ok()?;
+    let noted = || fs::read_to_string(note(folder, source)).ok();
+    let commit = pin.map(str::to_owned).or_else(noted)?;
     Some(commit.trim().to_owned()).filter(|commit| Hub::is_commit(commit))
 }
 
+/// The file that says which commit a branch was found to be.
+fn note(folder: &Path, source: &Hub) -> PathBuf {
+    home(folder).join(name_of(source, &source.revision) + ".commit")
+}
+
+/// See [`super::Sources::forget`].
+pub(super) fn forget(folder: &Path, source: &Hub) -> Result<(), SourceError> {
+    let note = note(folder, source);
+    match fs::remove_file(&note) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SourceError::io("remove", &note)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Where the source lies, if it was fetched whole.
-pub(super) fn locate(folder: &Path, source: &Hub) -> Option<PathBuf> {
-    let own = home(folder).join(name_of(source, &pinned(folder, source)?));
+pub(super) fn locate(folder: &Path, source: &Hub, pin: Option<&str>) -> Option<PathBuf> {
+    let own = home(folder).join(name_of(source, &commit_of(folder, source, pin)?));
     // Somebody may have cleared the shared cache: links to nowhere are not fetched.
     if !is_whole(&own) {
         return None;
@@ -87,9 +103,10 @@ pub(super) fn pull(
     folder: &Path,
     settings: &HubSettings,
     source: &Hub,
+    pin: Option<&str>,
     observe: &mut dyn FnMut(Fetching),
 ) -> Result<PathBuf, SourceError> {
-    if let Some(path) = locate(folder, source) {
+    if let Some(path) = locate(folder, source, pin) {
         return Ok(path);
     }
     let name = source.to_string();
@@ -99,11 +116,11 @@ pub(super) fn pull(
     let home = home(folder);
     // One fetch at a time; whoever waited finds the other's result.
     let _lock = lock(&home)?;
-    if let Some(path) = locate(folder, source) {
+    if let Some(path) = locate(folder, source, pin) {
         return Ok(path);
     }
     let client = Client::new(settings, &name);
-    let known = pinned(folder, source);
+    let known = commit_of(folder, source, pin);
     let listing = client.listing(&source.repository, known.as_deref().unwrap_or(&source.revision))?;
     let wanted = files::wanted(&listing.files, source)?;
     let repository = Repository::new(&settings.cache, &source.repository);
@@ -122,11 +139,11 @@ pub(super) fn pull(
     // Only a branch that was just looked up: what was known before may be older than what other programs know.
     if known.is_none() {
         repository.note_revision(&source.revision, &listing.commit)?;
-        let note = home.join(name_of(source, &source.revision) + ".commit");
+        let note = note(folder, source);
         fs::write(&note, format!("{}\n", listing.commit)).map_err(SourceError::io("write", &note))?;
     }
     File::open(&home).and_then(|home| home.sync_all()).map_err(SourceError::io("write to", &home))?;
-    locate(folder, source).ok_or(SourceError::Hub { name, message: "its files vanished meanwhile".into() })
+    locate(folder, source, pin).ok_or(SourceError::Hub { name, message: "its files vanished meanwhile".into() })
 }
 
 /// Puts the folder of links in its place, in that of one whose links lead nowhere by now; the caller holds the lock.

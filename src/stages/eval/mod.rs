@@ -9,6 +9,7 @@ mod scoring;
 mod sentence_encoder;
 mod settings;
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use serde_json::json;
@@ -39,35 +40,35 @@ impl StageKind for Eval {
     const EPOCH: u32 = 2;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "model",
+            name: Cow::Borrowed("model"),
             accepts: &[ArtifactKind::Model],
             arity: Arity::One,
             projection: Projection::Whole,
             about: "The model that answers.",
         },
         InputPort {
-            name: "adapter",
+            name: Cow::Borrowed("adapter"),
             accepts: &[ArtifactKind::Adapter],
             arity: Arity::Optional,
             projection: Projection::Whole,
             about: "An adapter trained on that model.",
         },
         InputPort {
-            name: "data",
+            name: Cow::Borrowed("data"),
             accepts: &[ArtifactKind::File],
             arity: Arity::One,
             projection: Projection::Whole,
             about: "JSON Lines of `{query, context?, expected, accept?, tags?}`.",
         },
         InputPort {
-            name: "template",
+            name: Cow::Borrowed("template"),
             accepts: &[ArtifactKind::File],
             arity: Arity::Optional,
             projection: Projection::Whole,
             about: "A chat template instead of the model's own.",
         },
         InputPort {
-            name: "encoder",
+            name: Cow::Borrowed("encoder"),
             accepts: &[ArtifactKind::Model],
             arity: Arity::Optional,
             projection: Projection::Whole,
@@ -75,7 +76,7 @@ impl StageKind for Eval {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[OutputPort {
-        name: "report",
+        name: Cow::Borrowed("report"),
         kind: ArtifactKind::Report,
         about: "Scores with intervals, over all rows and by slice, and each answer.",
     }];

@@ -3,9 +3,11 @@
 //! Every number is worked out anew from the examples' scores; the figures printed in a report are not used.
 
 use super::evidence::{Evidence, PairingError, comparison, single};
+use super::seeds;
 use super::settings::{Bound, Demand, GateSettings, Level, OnMissing, Rule};
 use super::verdict::{Check, GateVerdict, Reason, Responsible, VERSION};
 use crate::artifact::Verdict;
+use crate::cell::Cell;
 use crate::text::eval_report::EvalReport;
 use crate::text::statistics::{Bootstrap, Interval, wilson};
 
@@ -20,6 +22,9 @@ pub enum GateError {
         /// The demand's name.
         demand: &'static str,
     },
+    /// Seeds are to be judged together, and there are none.
+    #[error("over_seeds is set, and no report comes from a matrix with the axis `seed`")]
+    NoSeeds,
     /// Report and baseline can't be compared pair by pair.
     #[error("rule {rule} compares report {report} with the baseline in pairs: {source}")]
     Pairing {
@@ -44,12 +49,38 @@ pub fn judge(
     reports: &[EvalReport],
     baseline: Option<&EvalReport>,
 ) -> Result<GateVerdict, GateError> {
+    judge_cells(settings, reports, &[], baseline)
+}
+
+/// The same for reports of the cells of a matrix; `cells` has one for each report, or is empty.
+///
+/// # Errors
+/// [`GateError`].
+///
+/// # Panics
+/// When the settings were not checked.
+pub fn judge_cells(
+    settings: &GateSettings,
+    reports: &[EvalReport],
+    cells: &[Cell],
+    baseline: Option<&EvalReport>,
+) -> Result<GateVerdict, GateError> {
+    let cell = |index: usize| cells.get(index).cloned().unwrap_or_default();
+    if settings.over_seeds.is_some() && !cells.iter().any(|cell| cell.get(seeds::AXIS).is_some()) {
+        return Err(GateError::NoSeeds);
+    }
     let mut checks = Vec::new();
     for (rule_index, rule) in settings.rules.iter().enumerate() {
+        let mut of_rule = Vec::with_capacity(reports.len());
         for (report_index, report) in reports.iter().enumerate() {
             let place = (rule_index + 1, report_index + 1);
-            checks.push(judge_rule(settings, place, rule, report, baseline)?);
+            let check = judge_rule(settings, place, rule, report, baseline)?;
+            of_rule.push(Check { cell: cell(report_index), ..check });
         }
+        checks.extend(match settings.over_seeds {
+            Some(over) => seeds::reduce(over, of_rule),
+            None => of_rule,
+        });
     }
     // Verdicts are ordered from passed to failed, so the worst is the largest.
     let errors = checks.iter().filter(|check| check.level == Level::Error);
@@ -80,6 +111,8 @@ fn judge_rule(
     let unjudged = Check {
         rule: rule_number,
         report: report_number,
+        cell: Cell::default(),
+        seeds: None,
         metric: rule.metric.clone(),
         slice: rule.slice.clone(),
         demand,
@@ -144,7 +177,7 @@ fn decide(settings: &GateSettings, unjudged: Check, evidence: Evidence) -> Check
 }
 
 /// Whether a number satisfies a demand. A number equal to its threshold does.
-fn holds(demand: Demand, judged: f64) -> bool {
+pub(super) fn holds(demand: Demand, judged: f64) -> bool {
     match demand {
         Demand::Min(threshold) | Demand::MinGain(threshold) => judged >= threshold,
         Demand::Max(threshold) => judged <= threshold,
@@ -152,7 +185,7 @@ fn holds(demand: Demand, judged: f64) -> bool {
     }
 }
 
-fn margin(demand: Demand, judged: f64) -> f64 {
+pub(super) fn margin(demand: Demand, judged: f64) -> f64 {
     match demand {
         Demand::Min(threshold) | Demand::MinGain(threshold) => judged - threshold,
         Demand::Max(threshold) => threshold - judged,

@@ -6,19 +6,25 @@
 
 mod evidence;
 mod judge;
+mod seeds;
 mod settings;
 mod table;
 mod verdict;
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 pub use evidence::PairingError;
-pub use judge::{GateError, judge};
-pub use settings::{Bound, Demand, GateSettings, Level, OnMissing, Rule};
+pub use judge::{GateError, judge, judge_cells};
+pub use settings::{Bound, Demand, GateSettings, Level, OnMissing, OverSeeds, Rule};
 pub use table::{TableRow, table};
-pub use verdict::{Check, Comparison, GateVerdict, Pairs, Reason, Responsible, ShownExample, VerdictError};
+pub use verdict::{
+    Check, Comparison, GateVerdict, Pairs, Reason, Responsible, SeedCheck, Seeds, ShownExample, VerdictError,
+};
 
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection, Verdict};
+use crate::cell::Cell;
 use crate::diagnostic::Diagnostic;
 use crate::stage::{ConfigIssue, Input, Numerics, Outcome, StageContext, StageError, StageKind};
 use crate::text::eval_report::{self, EvalReport};
@@ -33,14 +39,14 @@ impl StageKind for Gate {
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "reports",
+            name: Cow::Borrowed("reports"),
             accepts: &[ArtifactKind::Report],
             arity: Arity::Many,
             projection: Projection::Whole,
             about: "The reports to judge; each rule must hold for each of them.",
         },
         InputPort {
-            name: "baseline",
+            name: Cow::Borrowed("baseline"),
             accepts: &[ArtifactKind::Report],
             arity: Arity::Optional,
             projection: Projection::Whole,
@@ -48,11 +54,12 @@ impl StageKind for Gate {
         },
     ];
     const OUTPUTS: &'static [OutputPort] = &[OutputPort {
-        name: "verdict",
+        name: Cow::Borrowed("verdict"),
         kind: ArtifactKind::Verdict,
         about: "The verdict of each rule on each report, with every number used and the examples behind it.",
     }];
     const NUMERICS: Numerics = Numerics::Exact;
+    const CELL_PORTS: &'static [&'static str] = &["reports"];
 
     fn check(config: &GateSettings) -> Vec<ConfigIssue> {
         settings::check(config)
@@ -61,9 +68,10 @@ impl StageKind for Gate {
     fn run(config: &GateSettings, context: &StageContext<'_>) -> Result<Outcome, StageError> {
         let reports = context.inputs("reports").iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let baseline = context.optional_input("baseline").map(read).transpose()?;
+        let cells: Vec<Cell> = context.inputs("reports").iter().map(|input| input.cell.clone()).collect();
         context.check_cancel()?;
-        let verdict =
-            judge(config, &reports, baseline.as_ref()).map_err(|error| StageError::Data(vec![explain(&error)]))?;
+        let verdict = judge_cells(config, &reports, &cells, baseline.as_ref())
+            .map_err(|error| StageError::Data(vec![explain(&error)]))?;
         for check in
             verdict.checks.iter().filter(|check| check.level == Level::Warn && check.verdict != Verdict::Passed)
         {
@@ -90,6 +98,8 @@ fn explain(error: &GateError) -> Diagnostic {
     match error {
         GateError::NoBaseline { .. } => Diagnostic::error("gate::no_baseline", error.to_string())
             .help("wire one, for example `in: { reports: eval.report, baseline: eval-base.report }`"),
+        GateError::NoSeeds => Diagnostic::error("gate::no_seeds", error.to_string())
+            .help("fan the seeds in, for example `in: { reports: \"eval[seed=*].report\" }`, or remove `over_seeds`"),
         GateError::Pairing { .. } => Diagnostic::error("gate::not_paired", error.to_string())
             .help("evaluate both on the same data with the same settings, or set `paired: false`"),
     }

@@ -22,6 +22,9 @@ pub struct GateSettings {
     /// What a rule says whose metric or slice a report does not have.
     #[serde(default)]
     pub on_missing: OnMissing,
+    /// How reports that differ by the axis `seed` of a matrix only are judged together; each by itself unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_seeds: Option<OverSeeds>,
     /// Seed of the resampled intervals; the manifest's seed unless set.
     #[serde(default)]
     pub seed: u64,
@@ -33,6 +36,18 @@ const fn one() -> usize {
 
 const fn usual_confidence() -> f64 {
     0.95
+}
+
+/// What of several seeds is held against a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OverSeeds {
+    /// The mean of the seeds' numbers; with `bound: ci_lower` the mean of their bounds.
+    Mean,
+    /// The number of the seed that satisfies the rule least.
+    Min,
+    /// Each seed's number: the rule has to hold for every seed.
+    All,
 }
 
 /// What a rule says when there is nothing to judge.

@@ -1,7 +1,7 @@
 //! A verdict as a table of plain texts: which rule, on what, by how much, because of which examples.
 
 use super::settings::{Bound, Demand, Level};
-use super::verdict::{Check, GateVerdict, ShownExample};
+use super::verdict::{Check, GateVerdict, Seeds, ShownExample};
 use crate::artifact::Verdict;
 use crate::text::statistics::Interval;
 
@@ -37,7 +37,7 @@ pub fn table(verdict: &GateVerdict) -> Vec<TableRow> {
 fn row(check: &Check) -> TableRow {
     TableRow {
         rule: rule(check),
-        slice: check.slice.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string),
+        slice: slice(check),
         report: check.report,
         value: value(check),
         n: check.n,
@@ -49,6 +49,25 @@ fn row(check: &Check) -> TableRow {
         examples: examples(check),
         outcome: check.verdict,
     }
+}
+
+fn slice(check: &Check) -> String {
+    let mut text = check.slice.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string);
+    if !check.cell.is_empty() {
+        text = format!("{text} [{}]", check.cell);
+    }
+    if let Some(seeds) = &check.seeds {
+        let count = seeds.each.len();
+        text = format!("{text}, {count} seed{}", if count == 1 { "" } else { "s" });
+    }
+    text
+}
+
+/// `0.75 ± 0.05 [0.7, 0.8]`: mean, standard deviation, smallest and largest of the seeds' figures.
+fn spread(seeds: &Seeds) -> Option<String> {
+    let (mean, min, max) = (seeds.mean?, seeds.min?, seeds.max?);
+    let deviation = seeds.standard_deviation.map_or_else(String::new, |found| format!(" ± {}", number(found)));
+    Some(format!("{}{deviation} [{}, {}]", number(mean), number(min), number(max)))
 }
 
 fn rule(check: &Check) -> String {
@@ -69,6 +88,9 @@ fn rule(check: &Check) -> String {
 }
 
 fn value(check: &Check) -> String {
+    if let Some(text) = check.seeds.as_ref().and_then(spread) {
+        return text;
+    }
     let Some(value) = check.value else { return "–".to_owned() };
     let Some(comparison) = &check.comparison else {
         return format!("{}{}", number(value), interval(check.interval.as_ref()));

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Bound, Demand, Level};
+use super::settings::{Bound, Demand, Level, OverSeeds};
 use crate::artifact::Verdict;
+use crate::cell::Cell;
 use crate::text::eval_report::Slice;
 use crate::text::statistics::Interval;
 
@@ -36,6 +37,12 @@ pub struct Check {
     pub rule: usize,
     /// The report, counted from 1 in the order of the gate's `reports`.
     pub report: usize,
+    /// The cell that the report is of, without the axes that are reduced; absent without a matrix.
+    #[serde(default, skip_serializing_if = "Cell::is_empty")]
+    pub cell: Cell,
+    /// The seeds that were judged together, for `over_seeds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
     /// The metric.
     pub metric: String,
     /// The examples; all of them when absent.
@@ -64,6 +71,50 @@ pub struct Check {
     pub margin: Option<f64>,
     /// The examples that lower the number.
     pub examples: Responsible,
+}
+
+/// Reports that differ by their seed only. The figures are those of the metric, of a comparison its differences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seeds {
+    /// How they were judged.
+    pub over: OverSeeds,
+    /// How many seeds have a figure.
+    pub count: usize,
+    /// The mean of their figures.
+    pub mean: Option<f64>,
+    /// The sample standard deviation of the figures; absent for fewer than two.
+    pub standard_deviation: Option<f64>,
+    /// The smallest figure.
+    pub min: Option<f64>,
+    /// The largest figure.
+    pub max: Option<f64>,
+    /// Each seed's own check.
+    pub each: Vec<SeedCheck>,
+}
+
+/// One seed's part of a check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedCheck {
+    /// The report, counted from 1.
+    pub report: usize,
+    /// Its cell, seed and all.
+    pub cell: Cell,
+    /// The verdict it would have alone.
+    pub verdict: Verdict,
+    /// Why it is inconclusive, or failed without a number.
+    pub reason: Option<Reason>,
+    /// How many examples.
+    pub n: usize,
+    /// The metric's mean over them.
+    pub value: Option<f64>,
+    /// The interval of the mean.
+    pub interval: Option<Interval>,
+    /// The comparison of this seed with the baseline.
+    pub comparison: Option<Comparison>,
+    /// The number that would be held against the threshold.
+    pub judged: Option<f64>,
 }
 
 /// Why a check has no clear answer.

@@ -5,6 +5,7 @@
 
 mod settings;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
@@ -31,14 +32,14 @@ impl StageKind for Train {
     const EPOCH: u32 = 1;
     const INPUTS: &'static [InputPort] = &[
         InputPort {
-            name: "model",
+            name: Cow::Borrowed("model"),
             accepts: &[ArtifactKind::Model],
             arity: Arity::One,
             projection: Projection::Whole,
             about: "The model to start from.",
         },
         InputPort {
-            name: "prompts",
+            name: Cow::Borrowed("prompts"),
             accepts: &[ArtifactKind::Prompts],
             arity: Arity::Many,
             projection: Projection::Whole,
@@ -47,13 +48,17 @@ impl StageKind for Train {
     ];
     const OUTPUTS: &'static [OutputPort] = &[
         OutputPort {
-            name: "adapter",
+            name: Cow::Borrowed("adapter"),
             kind: ArtifactKind::Adapter,
             about: "The adapter, in PEFT's format (method lora).",
         },
-        OutputPort { name: "model", kind: ArtifactKind::Model, about: "The trained model folder (method full)." },
         OutputPort {
-            name: "curve",
+            name: Cow::Borrowed("model"),
+            kind: ArtifactKind::Model,
+            about: "The trained model folder (method full).",
+        },
+        OutputPort {
+            name: Cow::Borrowed("curve"),
             kind: ArtifactKind::Curve,
             about: "Loss, gradient norm and learning rate of each step.",
         },
