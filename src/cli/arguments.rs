@@ -40,6 +40,34 @@ Examples:
   pipe why pipelines/quickstart.yaml eval -p epochs=3   the same for another value of a param
   pipe why pipelines/quickstart.yaml train --hit        which run made the stored result, when, and what that took";
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  pipe runs                       lists the experiments
+  pipe diff 5fe0ab91 80c6c65f     what differs, the first on the left
+  pipe diff 5fe0 80c6 | grep metric
+  pipe diff --json 5fe0 80c6      one document, for programs";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  pipe logs                            the latest run
+  pipe logs 20261123-101530 train      what one stage of a run told
+  pipe logs --json 5fe0ab91            the events as they were written, one a line";
+
+const BASELINE_EXAMPLES: &str = "\
+Examples:
+  pipe baseline set 5fe0ab91 in-production
+then, in a manifest:
+  inputs: { before: experiment:in-production#eval.report }
+  stages:
+    gate: { in: { reports: eval.report, baseline: before }, with: { rules: [{ metric: exact, max_drop: 0.02 }] } }
+The name is looked up when the manifest is planned; the bytes that it stands for are in the key and in the lock.";
+
+const GATE_EXAMPLES: &str = "\
+Examples:
+  pipe gate verify pipelines/quickstart.yaml
+  pipe gate verify 5fe0ab91
+  pipe gate verify in-production      a baseline";
+
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
 #[command(name = "pipe", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -100,6 +128,14 @@ pub enum Verb {
     Runs(RunsArguments),
     /// Show an experiment or a run.
     Show(ShowArguments),
+    /// Compare two experiments: params, settings, inputs, metrics, times, verdict. Only what differs.
+    Diff(DiffArguments),
+    /// Show again what a run told while it went on.
+    Logs(LogsArguments),
+    /// Name experiments, so that gates can compare with them.
+    Baseline(BaselineArguments),
+    /// Look after verdicts.
+    Gate(GateArguments),
     /// Do an experiment again from the cache's copy of its manifest and inputs, and compare every byte.
     Reproduce(ReproduceArguments),
     /// Fetch the models that manifests name, list what was fetched, and show what a model is.
@@ -263,11 +299,82 @@ pub struct ShowArguments {
     pub id: String,
 }
 
+/// `pipe diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct DiffArguments {
+    /// The first experiment: any prefix of its id that is unique.
+    #[arg(value_name = "A")]
+    pub old: String,
+    /// The second.
+    #[arg(value_name = "B")]
+    pub new: String,
+}
+
+/// `pipe logs`.
+#[derive(Debug, Args)]
+#[command(after_help = LOGS_EXAMPLES)]
+pub struct LogsArguments {
+    /// The run, or the experiment that it was [default: the latest run]. Any prefix of the id that is unique.
+    pub run: Option<String>,
+    /// Only what is about this stage.
+    pub stage: Option<String>,
+}
+
 /// `pipe reproduce`.
 #[derive(Debug, Args)]
 pub struct ReproduceArguments {
     /// The experiment: any prefix of its id that is unique.
     pub id: String,
+}
+
+/// `pipe baseline`.
+#[derive(Debug, Args)]
+pub struct BaselineArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: BaselineVerb,
+}
+
+/// The verbs of `pipe baseline`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BaselineVerb {
+    /// Call an experiment by a name, in place of the one that had it.
+    #[command(after_help = BASELINE_EXAMPLES)]
+    Set {
+        /// The experiment: any prefix of its id that is unique.
+        id: String,
+        /// The name [default: that of the manifest].
+        name: Option<String>,
+    },
+    /// List the baselines.
+    List,
+    /// Let a name go. The experiment stays until the next `pipe cache gc --yes`.
+    Remove {
+        /// The name.
+        name: String,
+    },
+}
+
+/// `pipe gate`.
+#[derive(Debug, Args)]
+pub struct GateArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: GateVerb,
+}
+
+/// The verbs of `pipe gate`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GateVerb {
+    /// Work verdicts out again from the stored results of each example, and compare them with the recorded ones: exit code
+    /// 6 when they differ, else that of the verdict.
+    #[command(after_help = GATE_EXAMPLES)]
+    Verify {
+        /// A manifest, whose gates must be stored as it stands; or an experiment, by a prefix of its id or a baseline's name.
+        #[arg(value_name = "MANIFEST|EXPERIMENT")]
+        target: String,
+    },
 }
 
 /// `pipe models`.

@@ -1,17 +1,21 @@
 //! The command line: one verb a file. The only room that reads the environment, prints, or exits.
 
 mod arguments;
+mod baseline;
 mod cache;
 mod check;
 mod command;
 mod console;
+mod diff;
 mod doctor;
 mod exit;
 mod frozen;
+mod gate;
 mod graph;
 mod host;
 mod init;
 mod load;
+mod logs;
 mod machine;
 mod models;
 mod models_show;
@@ -19,6 +23,7 @@ mod part;
 mod pins;
 mod plan;
 mod project;
+mod recorded;
 mod reproduce;
 mod run;
 mod runs;
@@ -115,6 +120,10 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Graph(arguments) => graph::graph(arguments, session),
         Verb::Runs(arguments) => runs::runs(arguments, session),
         Verb::Show(arguments) => show::show(arguments, session),
+        Verb::Diff(arguments) => diff::diff(arguments, session),
+        Verb::Logs(arguments) => logs::logs(arguments, session),
+        Verb::Baseline(arguments) => baseline::baseline(&arguments.verb, session),
+        Verb::Gate(arguments) => gate::gate(&arguments.verb, session),
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Models(arguments) => models::models(arguments, session),
         Verb::Cache(arguments) => cache::cache(&arguments.verb, session),

@@ -20,6 +20,7 @@ mod encoder;
 mod epochs;
 mod eval_reports;
 mod eval_stage;
+mod experiments;
 mod fuzz;
 mod gate_rules;
 mod gate_seeds;
