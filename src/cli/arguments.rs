@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
 use crate::cli::cache::CacheVerb;
+use crate::cli::completions;
 use crate::device::Backend;
 
 const EXAMPLES: &str = "\
@@ -67,6 +69,18 @@ Examples:
   pipe gate verify pipelines/quickstart.yaml
   pipe gate verify 5fe0ab91
   pipe gate verify in-production      a baseline";
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  bash   echo 'source <(pipe completions bash)' >> ~/.bashrc
+  zsh    echo 'source <(pipe completions zsh)' >> ~/.zshrc
+  fish   pipe completions fish > ~/.config/fish/completions/pipe.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  pipe man | man -l -
+  pipe man cache gc | man -l -
+  pipe man --folder ~/.local/share/man/man1";
 
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
@@ -144,6 +158,10 @@ pub enum Verb {
     Cache(CacheArguments),
     /// Print the JSON Schema of manifests, for editors.
     Schema,
+    /// Print the script that completes command lines of `pipe` in a shell: verbs, flags, manifests, stages, ids.
+    Completions(CompletionsArguments),
+    /// Print the manual page.
+    Man(ManArguments),
     /// Write a small manifest to start from.
     Init(InitArguments),
     /// Look over this machine: backends, CPU, cache, hub, pip. Contacts nobody.
@@ -154,9 +172,10 @@ pub enum Verb {
 #[derive(Debug, Clone, Args)]
 pub struct ManifestArguments {
     /// The manifest.
+    #[arg(add = ArgValueCompleter::new(completions::manifests()))]
     pub manifest: PathBuf,
     /// Only these stages and what they need.
-    #[arg(value_name = "STAGE")]
+    #[arg(value_name = "STAGE", add = ArgValueCompleter::new(completions::stages))]
     pub stages: Vec<String>,
     /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
@@ -195,17 +214,17 @@ pub struct RunArguments {
 #[derive(Debug, Args)]
 pub struct PartArguments {
     /// Run this stage, all that reads from it, and what these need.
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", add = ArgValueCompleter::new(completions::stages))]
     pub downstream: Vec<String>,
     /// Let no stage run that this one needs: their results have to be stored.
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", add = ArgValueCompleter::new(completions::stages))]
     pub from: Vec<String>,
     /// Run this stage and no other: what it reads has to be stored.
-    #[arg(long, value_name = "STAGE", conflicts_with_all = ["stages", "downstream", "from"])]
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["stages", "downstream", "from"], add = ArgValueCompleter::new(completions::stages))]
     pub only: Vec<String>,
     /// Run this stage even if its result is stored. Without STAGE, which is then the last word of the command line: all
     /// stages that were asked for.
-    #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "", add = ArgValueCompleter::new(completions::stages))]
     pub force: Vec<Forced>,
 }
 
@@ -234,7 +253,7 @@ fn jobs(text: &str) -> Result<NonZeroUsize, String> {
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     /// The manifests.
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCompleter::new(completions::manifests()))]
     pub manifests: Vec<PathBuf>,
     /// Decide from the locks beside the manifests whether each was run as it stands, and how it came out: exit code 7 when not, 3
     /// or 4 when a gate did not pass. Needs neither models nor a cache, nor data: data that is here is compared, for all else the
@@ -251,8 +270,10 @@ pub struct CheckArguments {
 #[command(after_help = WHY_EXAMPLES)]
 pub struct WhyArguments {
     /// The manifest.
+    #[arg(add = ArgValueCompleter::new(completions::manifests()))]
     pub manifest: PathBuf,
     /// The stage.
+    #[arg(add = ArgValueCompleter::new(completions::stages))]
     pub stage: String,
     /// Say who computed the stored result, when, and how long that took.
     #[arg(long)]
@@ -295,7 +316,8 @@ pub struct RunsArguments {
 /// `pipe show`.
 #[derive(Debug, Args)]
 pub struct ShowArguments {
-    /// An experiment or run: any prefix of its id that is unique.
+    /// An experiment or run: any prefix of its id that is unique, or the name of a baseline.
+    #[arg(add = ArgValueCompleter::new(completions::runs))]
     pub id: String,
 }
 
@@ -303,11 +325,11 @@ pub struct ShowArguments {
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_EXAMPLES)]
 pub struct DiffArguments {
-    /// The first experiment: any prefix of its id that is unique.
-    #[arg(value_name = "A")]
+    /// The first experiment: any prefix of its id that is unique, or the name of a baseline.
+    #[arg(value_name = "A", add = ArgValueCompleter::new(completions::experiments))]
     pub old: String,
     /// The second.
-    #[arg(value_name = "B")]
+    #[arg(value_name = "B", add = ArgValueCompleter::new(completions::experiments))]
     pub new: String,
 }
 
@@ -316,6 +338,7 @@ pub struct DiffArguments {
 #[command(after_help = LOGS_EXAMPLES)]
 pub struct LogsArguments {
     /// The run, or the experiment that it was [default: the latest run]. Any prefix of the id that is unique.
+    #[arg(add = ArgValueCompleter::new(completions::runs))]
     pub run: Option<String>,
     /// Only what is about this stage.
     pub stage: Option<String>,
@@ -324,7 +347,8 @@ pub struct LogsArguments {
 /// `pipe reproduce`.
 #[derive(Debug, Args)]
 pub struct ReproduceArguments {
-    /// The experiment: any prefix of its id that is unique.
+    /// The experiment: any prefix of its id that is unique, or the name of a baseline.
+    #[arg(add = ArgValueCompleter::new(completions::experiments))]
     pub id: String,
 }
 
@@ -343,6 +367,7 @@ pub enum BaselineVerb {
     #[command(after_help = BASELINE_EXAMPLES)]
     Set {
         /// The experiment: any prefix of its id that is unique.
+        #[arg(add = ArgValueCompleter::new(completions::experiments))]
         id: String,
         /// The name [default: that of the manifest].
         name: Option<String>,
@@ -352,6 +377,7 @@ pub enum BaselineVerb {
     /// Let a name go. The experiment stays until the next `pipe cache gc --yes`.
     Remove {
         /// The name.
+        #[arg(add = ArgValueCompleter::new(completions::baselines))]
         name: String,
     },
 }
@@ -413,6 +439,25 @@ pub struct CacheArguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: CacheVerb,
+}
+
+/// `pipe completions`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETION_EXAMPLES)]
+pub struct CompletionsArguments {
+    /// The shell: bash, zsh, fish, elvish or powershell.
+    pub shell: String,
+}
+
+/// `pipe man`.
+#[derive(Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArguments {
+    /// The page of this verb: `run`, `cache gc` [default: that of `pipe`].
+    pub verb: Vec<String>,
+    /// Write the pages of all verbs into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "verb")]
+    pub folder: Option<PathBuf>,
 }
 
 /// `pipe init`.

@@ -5,6 +5,7 @@ mod baseline;
 mod cache;
 mod check;
 mod command;
+mod completions;
 mod console;
 mod diff;
 mod doctor;
@@ -17,6 +18,7 @@ mod init;
 mod load;
 mod logs;
 mod machine;
+mod man;
 mod models;
 mod models_show;
 mod part;
@@ -90,6 +92,9 @@ pub fn main() -> ExitCode {
     if let Some(exit) = command::hidden_verb() {
         return exit.into();
     }
+    if completions::answered() {
+        return Exit::Ok.into();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -127,6 +132,8 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Models(arguments) => models::models(arguments, session),
         Verb::Cache(arguments) => cache::cache(&arguments.verb, session),
+        Verb::Completions(arguments) => completions::completions(arguments),
+        Verb::Man(arguments) => man::man(arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
         Verb::Doctor => Ok(doctor::doctor(session)),

@@ -13,6 +13,7 @@ mod clean_properties;
 mod clean_stage;
 mod command_sandbox;
 mod command_stage;
+mod completions;
 mod crash;
 mod disk;
 mod doctor;
