@@ -1,7 +1,9 @@
 //! The command line, as clap reads it. The texts here are the `--help` that teaches.
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -20,6 +22,23 @@ Examples:
 Exit codes:
   0 ok   1 a stage failed   2 usage or manifest error   3 gate failed   4 gate inconclusive
   5 store corrupt   6 diverged   7 lock or plan out of date   130 interrupted";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  pipe run pipelines/quickstart.yaml                     what changed
+  pipe run pipelines/quickstart.yaml eval                `eval` and what it needs
+  pipe run pipelines/quickstart.yaml --downstream train  `train`, all that reads from it, and what these need
+  pipe run pipelines/quickstart.yaml --only train        `train` alone: what it reads has to be stored
+  pipe run pipelines/quickstart.yaml --from train        everything, but nothing before `train` may run
+  pipe run pipelines/quickstart.yaml --force train       `train` even if it is stored
+  pipe run pipelines/quickstart.yaml eval --force        the targets, here `eval`, even if they are stored
+  pipe run pipelines/quickstart.yaml --dry-run           what would run: exit code 7 when anything would";
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  pipe why pipelines/quickstart.yaml eval               down to what changed in the first place, with file and line
+  pipe why pipelines/quickstart.yaml eval -p epochs=3   the same for another value of a param
+  pipe why pipelines/quickstart.yaml train --hit        which run made the stored result, when, and what that took";
 
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
@@ -113,19 +132,66 @@ pub struct ManifestArguments {
 
 /// `pipe run`.
 #[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
 pub struct RunArguments {
     /// The manifest and its overrides.
     #[command(flatten)]
     pub manifest: ManifestArguments,
-    /// Run this stage even if its result is in the cache. May be given several times.
-    #[arg(long, value_name = "STAGE")]
-    pub force: Vec<String>,
     /// Run only if the committed lock is up to date with the manifest and its inputs; else say what differs, exit code 7.
     #[arg(long)]
     pub frozen: bool,
-    /// How many cores stages may use at once [default: all]. A model stage takes all of these.
-    #[arg(short, long, value_name = "N")]
+    /// Which part of it.
+    #[command(flatten)]
+    pub part: PartArguments,
+    /// After a failure, go on with stages that do not need the failed one. Else what runs comes to its end and nothing
+    /// more is started.
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Say what would run, and why, as `plan` does, and run nothing. Exit code 7 when anything would run.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many cores stages may use at once [default: all]. A model stage takes all of these. No result depends on it.
+    #[arg(short, long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,
+}
+
+/// Which part of a manifest runs. Each flag may be given several times.
+#[derive(Debug, Args)]
+pub struct PartArguments {
+    /// Run this stage, all that reads from it, and what these need.
+    #[arg(long, value_name = "STAGE")]
+    pub downstream: Vec<String>,
+    /// Let no stage run that this one needs: their results have to be stored.
+    #[arg(long, value_name = "STAGE")]
+    pub from: Vec<String>,
+    /// Run this stage and no other: what it reads has to be stored.
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["stages", "downstream", "from"])]
+    pub only: Vec<String>,
+    /// Run this stage even if its result is stored. Without STAGE, which is then the last word of the command line: all
+    /// stages that were asked for.
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "")]
+    pub force: Vec<Forced>,
+}
+
+/// What `--force` is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forced {
+    /// All stages that were asked for.
+    Targets,
+    /// One stage.
+    Stage(String),
+}
+
+impl FromStr for Forced {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text.is_empty() { Self::Targets } else { Self::Stage(text.to_owned()) })
+    }
+}
+
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number of cores, at least 1".to_owned())
 }
 
 /// `pipe check`.
@@ -146,11 +212,15 @@ pub struct CheckArguments {
 
 /// `pipe why`.
 #[derive(Debug, Args)]
+#[command(after_help = WHY_EXAMPLES)]
 pub struct WhyArguments {
     /// The manifest.
     pub manifest: PathBuf,
     /// The stage.
     pub stage: String,
+    /// Say who computed the stored result, when, and how long that took.
+    #[arg(long)]
+    pub hit: bool,
     /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     pub param: Vec<String>,

@@ -24,7 +24,7 @@ pub enum Exit {
     StoreCorrupt = 5,
     /// The same key gave other bytes, on the same class of machine.
     Diverged = 6,
-    /// What is committed is not up to date.
+    /// What is committed is not up to date, or something would run where that was the question.
     Stale = 7,
     /// Interrupted by a signal.
     Interrupted = 130,

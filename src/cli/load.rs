@@ -11,7 +11,10 @@ use crate::cli::{Failure, Session, models, pins, project};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
-use crate::engine::{EngineError, LockTarget, ManifestCopy, check_machine, typed};
+use crate::engine::why::{Cause, Reason};
+use crate::engine::{
+    EngineError, LockTarget, ManifestCopy, PreviewedStage, StagePreview, check_machine, preview, typed,
+};
 use crate::lock::{Lock, PinnedMachine};
 use crate::manifest::{self, Manifest, Override};
 use crate::plan::{NOT_FETCHED, Note, Plan, Planner};
@@ -38,6 +41,26 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What a run would do, with the places in the manifest of settings that changed.
+    pub fn preview(&self, forced: &BTreeSet<String>) -> Result<Vec<PreviewedStage>, Failure> {
+        let mut previews = preview(&self.plan, &self.store, forced)?;
+        for stage in &mut previews {
+            for Cause { stage, because } in &mut stage.causes {
+                self.locate(stage, because);
+            }
+            if let StagePreview::Run(reasons) = &mut stage.preview {
+                reasons.iter_mut().for_each(|reason| self.locate(&stage.name, reason));
+            }
+        }
+        Ok(previews)
+    }
+
+    fn locate(&self, stage: &str, reason: &mut Reason) {
+        if let Reason::ConfigChanged { path, place, .. } = reason {
+            *place = self.parsed.place_of_setting(stage, path);
+        }
+    }
+
     /// Lets the stages that are to run look at what is here of their inputs. What is stored has succeeded already.
     pub fn preflight(&self, running: &BTreeSet<String>) -> Result<Vec<Note>, Failure> {
         Ok(self.plan.preflight(&self.parsed, |stage| running.contains(stage.name.as_str()))?)
@@ -61,8 +84,17 @@ pub fn read(path: &Path, params: &[String]) -> Result<Manifest, Failure> {
     Ok(manifest::read(&path.display().to_string(), &bytes, &overrides(params)?)?)
 }
 
-/// Reads and plans a manifest; all that is wrong with it in one go.
+/// Reads a manifest and plans the stages that were named with all they need; all that is wrong with it in one go.
 pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> Result<Loaded, Failure> {
+    let mut loaded = whole(arguments, session, fetch)?;
+    if !arguments.stages.is_empty() {
+        loaded.plan = loaded.plan.select(&arguments.stages)?;
+    }
+    Ok(loaded)
+}
+
+/// Reads and plans all of a manifest.
+pub fn whole(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> Result<Loaded, Failure> {
     let path = &arguments.manifest;
     let bytes = fs::read(path).map_err(|error| Failure::Usage(unreadable(path, &error)))?;
     let overrides = overrides(&arguments.param)?;
@@ -90,14 +122,13 @@ pub fn load(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> R
         digest: &digest,
         machine: &PinnedMachine { lock: lock.as_ref().filter(|_| fetch == Fetch::Pinned), machine: &host },
     };
-    let whole = planner.plan(&manifest)?;
-    pins::check(lock.as_ref(), &whole, &manifest)?;
+    let plan = planner.plan(&manifest)?;
+    pins::check(lock.as_ref(), &plan, &manifest)?;
     let lock_target = LockTarget {
         path: Lock::beside(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         shown: Lock::beside(path).display().to_string(),
-        commits: pins::found(&whole, &sources),
+        commits: pins::found(&plan, &sources),
     };
-    let plan = if arguments.stages.is_empty() { whole } else { whole.select(&arguments.stages)? };
     let copy = ManifestCopy {
         path: project::shown(&std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         text: String::from_utf8_lossy(&bytes).into_owned(),

@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod models;
 mod models_show;
+mod part;
 mod pins;
 mod plan;
 mod project;

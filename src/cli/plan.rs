@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::cli::arguments::ManifestArguments;
 use crate::cli::console::say;
 use crate::cli::exit::Exit;
-use crate::cli::load::{self, Fetch, only_unfetched};
+use crate::cli::load::{self, Fetch, Loaded, only_unfetched};
 use crate::cli::{Failure, Session};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{PreviewedStage, StagePreview, preview};
+use crate::engine::why::{Cause, Reason};
+use crate::engine::{PreviewedStage, StagePreview};
 use crate::plan::Note;
 use crate::report::table::{self, Align};
 use crate::report::units;
@@ -23,15 +24,21 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         }
         loaded => loaded?,
     };
-    let previews = preview(&loaded.plan, &loaded.store)?;
-    let runs = previews.iter().filter(|stage| matches!(stage.preview, StagePreview::Run(_)));
+    let previews = loaded.preview(&BTreeSet::new())?;
+    show(&loaded, &previews, session)?;
+    Ok(Exit::Ok)
+}
+
+/// Says what would become of each stage, after a look at the inputs of those that would run.
+pub fn show(loaded: &Loaded, previews: &[PreviewedStage], session: &Session) -> Result<(), Failure> {
+    let runs = previews.iter().filter(|stage| stage.would_run());
     let running: BTreeSet<String> = runs.map(|stage| stage.name.clone()).collect();
     let notes = loaded.preflight(&running)?;
     if session.console.json {
         let stages = previews.iter().map(as_json).collect::<Vec<_>>();
         let document = json!({ "version": 1, "name": loaded.plan.name(), "plan": loaded.plan.id(), "stages": stages, "notes": notes });
         say(&document.to_string());
-        return Ok(Exit::Ok);
+        return Ok(());
     }
     let rows: Vec<Vec<String>> = previews.iter().map(row).collect();
     say(&format!("{} · plan {}\n", loaded.plan.name(), loaded.plan.id().short()));
@@ -43,11 +50,11 @@ pub fn plan(arguments: &ManifestArguments, session: &Session) -> Result<Exit, Fa
         0 => "\nnothing would run".to_owned(),
         runs => format!("\n{runs} of {} would run", units::count(previews.len(), "stage")),
     });
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 /// There is no plan id before every input is known.
-fn unresolved(found: &[Diagnostic], session: &Session) {
+pub fn unresolved(found: &[Diagnostic], session: &Session) {
     if session.console.json {
         let inputs: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
         say(&json!({ "version": 1, "plan": null, "unresolved": inputs }).to_string());
@@ -66,15 +73,31 @@ fn row(stage: &PreviewedStage) -> Vec<String> {
             vec![stage.name.clone(), "hit".into(), format!("stored, saves {}", units::seconds(record.seconds))]
         }
         StagePreview::Run(reasons) => {
-            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-            vec![stage.name.clone(), "run".into(), reasons.join("; ")]
+            vec![stage.name.clone(), "run".into(), why(stage, reasons)]
         }
+    }
+}
+
+/// The stage's own reasons; where they are about something before it, what in the end is behind them.
+fn why(stage: &PreviewedStage, reasons: &[Reason]) -> String {
+    let own: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    let elsewhere: Vec<&Cause> = stage.causes.iter().filter(|cause| cause.stage != stage.name).collect();
+    let is_told =
+        |cause: &&Cause| reasons.iter().any(|reason| *reason == Reason::UpstreamRuns { stage: cause.stage.clone() });
+    match elsewhere.as_slice() {
+        [] => own.join("; "),
+        // The cause stands in the row of the stage that is named already.
+        causes if causes.iter().all(is_told) => own.join("; "),
+        [cause] => format!("{}, since {cause}", own.join("; ")),
+        [first, more @ ..] => format!("{}, since {first} (and {} more)", own.join("; "), more.len()),
     }
 }
 
 fn as_json(stage: &PreviewedStage) -> serde_json::Value {
     match &stage.preview {
         StagePreview::Hit(record) => json!({ "stage": stage.name, "would": "hit", "key": record.key }),
-        StagePreview::Run(reasons) => json!({ "stage": stage.name, "would": "run", "reasons": reasons }),
+        StagePreview::Run(reasons) => {
+            json!({ "stage": stage.name, "would": "run", "reasons": reasons, "causes": stage.causes })
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! `pipe run`: what changed is run, the rest comes from the cache; the last lines are verdict, time and id.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZeroUsize;
 
@@ -9,10 +8,11 @@ use crate::cli::arguments::{ManifestArguments, RunArguments};
 use crate::cli::console::{note, say};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Fetch};
-use crate::cli::{Failure, Session, frozen};
+use crate::cli::part::Part;
+use crate::cli::{Failure, Session, frozen, plan};
 use crate::engine::event::Sink;
-use crate::engine::{RunOptions, RunSummary, unstored};
-use crate::plan::{Note, Plan};
+use crate::engine::{PreviewedStage, RunOptions, RunSummary, unstored};
+use crate::plan::Note;
 use crate::report::json_lines::JsonLines;
 use crate::report::terminal::Terminal;
 use crate::report::verdict;
@@ -23,11 +23,15 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let cores = arguments.jobs.unwrap_or(all);
     // Nothing has used the pool yet, so this does not fail; were it to, all cores would be used.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(cores.get()).build_global();
-    let loaded = load::load(&arguments.manifest, session, Fetch::Missing)?;
+    if arguments.dry_run {
+        return dry_run(arguments, session);
+    }
+    let mut loaded = load::whole(&arguments.manifest, session, Fetch::Missing)?;
     if arguments.frozen && frozen::told_stale(&loaded, session) {
         return Ok(Exit::Stale);
     }
-    let force = forced(&loaded.plan, &arguments.force)?;
+    let Part { plan, whole, may_run, force } = Part::of(arguments, &loaded.plan)?;
+    loaded.plan = plan;
     // Before anything runs for minutes and then fails.
     let notes = loaded.preflight(&unstored(&loaded.plan, &loaded.store))?;
     for Note { stage, note: text } in notes.iter().filter(|_| !session.console.json && !session.console.quiet) {
@@ -36,9 +40,11 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let options = RunOptions {
         project: loaded.root.clone(),
         manifest: loaded.manifest.clone(),
-        whole: arguments.manifest.stages.is_empty(),
-        lock: is_as_committed(&arguments.manifest).then(|| loaded.lock_target.clone()),
+        lock: (whole && is_as_committed(&arguments.manifest)).then(|| loaded.lock_target.clone()),
+        whole,
         force,
+        may_run,
+        keep_going: arguments.keep_going,
         cores,
     };
     session.heed_signals();
@@ -54,22 +60,26 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     Ok(Exit::of_run(&summary))
 }
 
-/// Whether a run is of what is committed: all of the manifest, nothing overridden. Any other leaves the lock alone.
+/// Whether nothing of what is committed was overridden. Any other run leaves the lock alone, and so does one of a part.
 const fn is_as_committed(arguments: &ManifestArguments) -> bool {
-    arguments.stages.is_empty() && arguments.param.is_empty() && arguments.backend.is_none()
+    arguments.param.is_empty() && arguments.backend.is_none()
 }
 
-/// The names of the stages that `--force` means.
-fn forced(plan: &Plan, names: &[String]) -> Result<BTreeSet<String>, Failure> {
-    let mut forced = BTreeSet::new();
-    for name in names {
-        let ids = plan.address(name).map_err(|error| {
-            let help = error.help.map_or_else(String::new, |help| format!("; {help}"));
-            Failure::Usage(format!("--force: {}{help}", error.message))
-        })?;
-        forced.extend(ids.into_iter().map(|id| plan.stage(id).name.to_string()));
-    }
-    Ok(forced)
+/// What `plan` says, of this part and with what is forced; the exit code tells whether anything would run.
+fn dry_run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure> {
+    let mut loaded = match load::whole(&arguments.manifest, session, Fetch::Nothing) {
+        Err(Failure::Diagnostics(found)) if load::only_unfetched(&found) => {
+            plan::unresolved(&found, session);
+            return Ok(Exit::Stale);
+        }
+        loaded => loaded?,
+    };
+    let part = Part::of(arguments, &loaded.plan)?;
+    loaded.plan = part.plan.clone();
+    let previews = loaded.preview(&part.force)?;
+    part.check(&previews)?;
+    plan::show(&loaded, &previews, session)?;
+    Ok(if previews.iter().any(PreviewedStage::would_run) { Exit::Stale } else { Exit::Ok })
 }
 
 /// Where the events of a run go.

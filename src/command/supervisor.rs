@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
 
 use super::{CommandError, ENTER, Ended, Order, kernel};
 
@@ -103,7 +103,7 @@ fn ended(status: io::Result<ExitStatus>) -> Ended {
 fn end_descendants() {
     let deadline = Instant::now() + HUNT;
     while Instant::now() < deadline {
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             // There is none left: the usual case, found without a look at every process of the machine.
             Err(_) => return,
             Ok(Some(_)) => {}

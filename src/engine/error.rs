@@ -58,6 +58,12 @@ pub enum EngineError {
         /// The run that made the stored ones.
         run: String,
     },
+    /// A stage was left out of what may run, and its result is not stored.
+    #[error("stage `{stage}` is not among those that may run, and its result is not stored")]
+    NotStored {
+        /// The stage.
+        stage: String,
+    },
     /// A file named under `inputs:` was written to after the plan was made.
     #[error("input `{input}` changed while the run was under way")]
     InputChanged {
@@ -214,6 +220,9 @@ impl EngineError {
             ),
             Self::OtherMachine { .. } => {
                 Some("set the variable or install the program as it was, or run the manifest for a new experiment".into())
+            }
+            Self::NotStored { stage } => {
+                Some(format!("run it first: `pipe run MANIFEST {stage}`; or leave `--only` and `--from` out"))
             }
             Self::InputChanged { .. } => Some("run again".into()),
             _ => None,

@@ -124,7 +124,7 @@ pub enum Event {
         /// The error with its chain of causes.
         message: String,
     },
-    /// A stage did not run, since one before it did not succeed.
+    /// A stage did not run, since one before it did not succeed, or one beside it and the run does not keep going.
     StageSkipped {
         /// The stage.
         stage: String,

@@ -9,9 +9,6 @@ use crate::engine::EngineError;
 use crate::engine::event::{Event, Sink, to_json_line};
 use crate::engine::key::Action;
 use crate::engine::record::RunRecord;
-use crate::engine::resolve::feed;
-use crate::engine::why::{Reason, differences};
-use crate::plan::PlannedStage;
 use crate::store::{Lookup, RunFolder, Store, StoreError};
 
 /// How many runs are looked through for the last action of a stage.
@@ -69,22 +66,14 @@ impl<'a> History<'a> {
         Self { store, name, runs: OnceCell::new() }
     }
 
-    /// Why an action that is not stored has to be done.
-    pub fn reasons(&self, stage: &PlannedStage, action: &Action) -> Vec<Reason> {
-        let Some(last) = self.last_action(stage.name.as_str()) else { return vec![Reason::NeverRan] };
-        let found = differences(&last, action, |port, index| feed(stage, port, index));
-        if found.is_empty() { vec![Reason::Evicted] } else { found }
+    /// The latest run that knew a stage of that name.
+    pub fn last_run(&self, stage: &str) -> Option<&RunRecord> {
+        self.runs.get_or_init(|| of_manifest(self.store, self.name)).iter().find(|run| run.keys.contains_key(stage))
     }
 
-    /// The action a stage of that name had in the latest run that knew it.
-    pub fn last_action(&self, stage: &str) -> Option<Action> {
-        let runs = self.runs.get_or_init(|| of_manifest(self.store, self.name));
-        let key = runs.iter().find_map(|run| run.keys.get(stage))?;
-        self.action(key)
-    }
-
-    fn action(&self, key: &ActionKey) -> Option<Action> {
-        match self.store.action(key) {
+    /// The action that a stage had in a run.
+    pub fn action(&self, run: &RunRecord, stage: &str) -> Option<Action> {
+        match self.store.action(run.keys.get(stage)?) {
             Ok(Lookup::Found(value)) => serde_json::from_value(value).ok(),
             _ => None,
         }
@@ -128,6 +117,14 @@ pub fn runs(store: &Store, limit: usize) -> Result<Vec<(String, RunState)>, Engi
         None => RunState::Killed,
     };
     Ok(ids.iter().rev().take(limit).map(|id| (id.clone(), state(id))).collect())
+}
+
+/// How many of the latest runs, of whatever manifest, had this action: in that many but one it was served from the store.
+#[must_use]
+pub fn uses_of(store: &Store, key: &ActionKey) -> usize {
+    let ids = store.runs().unwrap_or_default();
+    let runs = ids.iter().rev().take(LOOK_BACK).filter_map(|id| read(store, id));
+    runs.filter(|run| run.keys.values().any(|known| known == key)).count()
 }
 
 /// A record of the store in its type.

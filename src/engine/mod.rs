@@ -11,6 +11,8 @@
 //! The engine never prints: it emits events. It knows `dyn Stage`, never a concrete stage.
 
 mod archive;
+mod causes;
+mod differences;
 mod error;
 mod execute;
 mod exports;
@@ -21,6 +23,7 @@ mod preview;
 mod reproduce;
 mod resolve;
 mod retry;
+mod row_counts;
 mod schedule;
 
 pub mod event;
@@ -35,7 +38,7 @@ use std::time::Instant;
 
 pub use archive::{check_action, shipment};
 pub use error::EngineError;
-pub use history::{RunState, runs, typed};
+pub use history::{RunState, runs, typed, uses_of};
 pub use pin::LockTarget;
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
 pub use reproduce::{Comparison, ReproducedStage, Reproduction, check_machine, irreproducible, reproduce};
@@ -63,6 +66,10 @@ pub struct RunOptions {
     pub lock: Option<LockTarget>,
     /// Stages to run even if their results are stored.
     pub force: BTreeSet<String>,
+    /// The only stages that may run; of the others the results have to be stored. All may when absent.
+    pub may_run: Option<BTreeSet<String>>,
+    /// Whether stages that do not need a failed one still run.
+    pub keep_going: bool,
     /// The budget of cores.
     pub cores: NonZeroUsize,
 }

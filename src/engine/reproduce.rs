@@ -10,12 +10,12 @@ use std::path::Path;
 
 use crate::artifact::Content;
 use crate::digest::ExperimentId;
+use crate::engine::differences::{Feed, differences};
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, Ran, output_folder, run_in};
 use crate::engine::key::Action;
 use crate::engine::record::{ExperimentRecord, OutputRecord, StageRecord};
 use crate::engine::resolve::{Products, action};
-use crate::engine::why::{Feed, differences};
 use crate::engine::{EngineError, numerics_class, typed};
 use crate::plan::{Plan, PlannedStage};
 use crate::stage::{Cancel, Numerics, Outcome};

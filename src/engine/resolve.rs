@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::artifact::Content;
 use crate::digest::Digest;
 use crate::engine::EngineError;
+use crate::engine::differences::Feed;
 use crate::engine::key::Action;
 use crate::engine::record::{OutputRecord, StageRecord};
-use crate::engine::why::{Feed, Reason};
+use crate::engine::why::Reason;
 use crate::plan::{Origin, Plan, PlannedStage, PortEdges, StageId};
 use crate::stage::{Numerics, Outcome};
-use crate::store::{Lookup, ResultRecord, Store};
+use crate::store::{Defect, Lookup, ResultRecord, Store};
 use crate::surroundings::Traces;
 
 /// The type model stages compute in. The only one there is; in the key so that others can come.
@@ -74,11 +75,16 @@ pub fn look_up(stage: &PlannedStage, action: &Action, store: &Store) -> Result<S
     let record = match store.result(&action.key())? {
         Lookup::Found(record) => record,
         Lookup::Absent => return Ok(Stored::Miss(None, None)),
-        Lookup::Damaged(damage) => return Ok(Stored::Miss(Some(Reason::Evicted), Some(damage.to_string()))),
+        Lookup::Damaged(damage) => {
+            return Ok(Stored::Miss(Some(Reason::Corrupt { slot: None }), Some(damage.to_string())));
+        }
     };
     for (slot, output) in &record.outputs {
         if let Some(problem) = store.check(output.content)? {
-            let reason = Reason::Damaged { slot: slot.clone() };
+            let reason = match &problem {
+                Defect::Missing(_) => Reason::Incomplete { slot: slot.clone() },
+                Defect::Corrupt(_) => Reason::Corrupt { slot: Some(slot.clone()) },
+            };
             return Ok(Stored::Miss(Some(reason), Some(format!("`{slot}`: {problem}"))));
         }
     }

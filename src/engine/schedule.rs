@@ -8,6 +8,7 @@ use std::thread::Scope;
 
 use crate::diagnostic::Diagnostic;
 use crate::digest::ActionKey;
+use crate::engine::causes::Known;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
@@ -137,9 +138,7 @@ impl<'a> Schedule<'a> {
             match self.blocker(*id) {
                 Some(Blocker::NotReady) => continue,
                 Some(Blocker::DidNotSucceed(because)) => {
-                    self.states.insert(*id, State::Skipped);
-                    let stage = self.plan.stage(*id).name.to_string();
-                    self.sink.emit(&Event::StageSkipped { stage, because });
+                    self.skip(*id, because);
                     continue;
                 }
                 None => {}
@@ -182,6 +181,10 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
+        let name = self.plan.stage(id).name.as_str();
+        if self.options.may_run.as_ref().is_some_and(|may_run| !may_run.contains(name)) {
+            return Err(EngineError::NotStored { stage: name.to_owned() });
+        }
         let cores = self.cores_of(id);
         if self.cores_in_use() + cores <= self.options.cores.get() && !self.at_its_most(id) {
             if !self.inputs_kept {
@@ -193,7 +196,18 @@ impl<'a> Schedule<'a> {
         Ok(())
     }
 
+    fn skip(&mut self, id: StageId, because: String) {
+        self.states.insert(id, State::Skipped);
+        let stage = self.plan.stage(id).name.to_string();
+        self.sink.emit(&Event::StageSkipped { stage, because });
+    }
+
+    /// Why a stage can't be looked at yet, or at all. As with cargo and nextest, the first failure lets what runs come to
+    /// its end and starts nothing more, unless the run is to keep going.
     fn blocker(&self, id: StageId) -> Option<Blocker> {
+        if let (false, Some((failed, _))) = (self.options.keep_going, self.failures.first()) {
+            return Some(Blocker::DidNotSucceed(failed.clone()));
+        }
         let mut blocker = None;
         for upstream in self.plan.upstream(id) {
             match self.states.get(upstream) {
@@ -245,7 +259,11 @@ impl<'a> Schedule<'a> {
         let reasons = match (force, stored_reason) {
             (true, _) => vec![Reason::Forced],
             (_, Some(reason)) => vec![reason],
-            _ => self.history.reasons(stage, &action),
+            _ => Known { plan: self.plan, products: &self.products, store: self.store }.reasons(
+                &self.history,
+                id,
+                &action,
+            ),
         };
         self.sink.emit(&Event::StageStarted { stage: stage.name.to_string(), key: action.key(), reasons });
         self.states.insert(id, State::Running { cores, key: action.key() });

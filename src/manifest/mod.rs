@@ -74,6 +74,19 @@ impl Manifest {
     pub fn problems(&self) -> Vec<Diagnostic> {
         self.problems.clone().finish()
     }
+
+    /// `file:line` of a stage's setting, its path joined by dots; of one that is not written down, that of the stage.
+    /// A cell of a matrix, `stage[label]`, has the place of its stage.
+    #[must_use]
+    pub fn place_of_setting(&self, stage: &str, path: &str) -> Option<String> {
+        let name = stage.split('[').next()?;
+        let entry = self.stages.iter().find(|entry| entry.name.value.as_str() == name)?;
+        let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
+        let is_written = steps.first().is_some_and(|first| entry.with.value.contains_key(first));
+        let located = if is_written { entry.with.locate(&steps, Facet::Value) } else { None };
+        let span = located.filter(|span| span.length > 0).unwrap_or(entry.name.span);
+        Some(format!("{}:{}", self.source.name, self.source.position(span.offset).0))
+    }
 }
 
 /// An entry of `inputs:`.

@@ -31,6 +31,7 @@ mod id;
 mod join;
 mod machine;
 mod preflight;
+mod reach;
 mod resolve;
 mod select;
 mod wire;

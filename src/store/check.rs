@@ -4,6 +4,7 @@
 //! so a blob that still has it is taken for whole without being read; any other is hashed. Bit rot below the file
 //! system shows when the bytes are consumed, or to [`Store::verify`].
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -19,18 +20,39 @@ pub(super) fn sealed() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1)
 }
 
+/// What is wrong with stored bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Defect {
+    /// They are not there.
+    Missing(String),
+    /// They are not what they should be.
+    Corrupt(String),
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Missing(text) | Self::Corrupt(text)) = self;
+        out.write_str(text)
+    }
+}
+
 impl Store {
     /// What is wrong with some content, or nothing when it is all there and looks untouched. Damaged bytes are in
     /// quarantine afterwards.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn check(&self, content: Content) -> Result<Option<String>, StoreError> {
+    pub fn check(&self, content: Content) -> Result<Option<Defect>, StoreError> {
         match self.check_all(content) {
             Ok(()) => Ok(None),
-            Err(
-                error @ (StoreError::Damaged { .. } | StoreError::ReferenceLost { .. } | StoreError::BadTree { .. }),
-            ) => Ok(Some(error.to_string())),
+            Err(StoreError::Damaged { digest, damage }) => {
+                // What was there is in quarantine now, or still in its place where the store can't be written.
+                let was_there = damage.quarantined_to.is_some() || damage.path.exists();
+                let text = StoreError::Damaged { digest, damage }.to_string();
+                Ok(Some(if was_there { Defect::Corrupt(text) } else { Defect::Missing(text) }))
+            }
+            Err(error @ StoreError::ReferenceLost { .. }) => Ok(Some(Defect::Missing(error.to_string()))),
+            Err(error @ StoreError::BadTree { .. }) => Ok(Some(Defect::Corrupt(error.to_string()))),
             Err(error) => Err(error),
         }
     }
@@ -94,9 +116,9 @@ mod tests {
         let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.seek(SeekFrom::Start(2)).unwrap();
         file.write_all(b"X").unwrap();
-        assert!(store.check(Content::File(digest)).unwrap().is_some());
+        assert!(matches!(store.check(Content::File(digest)).unwrap(), Some(Defect::Corrupt(_))));
         assert!(!path.exists(), "it is in quarantine");
-        assert!(store.check(Content::File(digest)).unwrap().is_some(), "and still missing");
+        assert!(matches!(store.check(Content::File(digest)).unwrap(), Some(Defect::Missing(_))));
     }
 
     #[test]

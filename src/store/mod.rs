@@ -85,6 +85,7 @@ mod verify;
 mod walk;
 
 pub use archive::{Checks, Exported, Imported, Shipment};
+pub use check::Defect;
 pub use claim::{Claim, Holder};
 pub use error::{Damage, StoreError};
 pub use gc::{GcOptions, GcReport, Going, KeptBy, Names, Root, Share};
@@ -95,7 +96,7 @@ pub use pin::{Pin, Pinned};
 pub use quarantine::Quarantined;
 pub use record::Lookup;
 pub use result::{Committed, Output, ResultRecord};
-pub use run::{Events, RunFolder};
+pub use run::{Events, RunFolder, utc};
 pub use session::Sandbox;
 pub use trash::{Emptied, Restored, Trashed};
 pub use tree::{BadTree, Tree, TreeEntry};

@@ -120,6 +120,15 @@ impl Store {
         Ok(true)
     }
 
+    /// How many bytes a digest stands for, when they are here. Looks at the size only.
+    #[must_use]
+    pub fn size_of(&self, digest: &Digest) -> Option<u64> {
+        match self.locate(digest).ok()? {
+            Located::Blob(path) => fs::symlink_metadata(path).map(|metadata| metadata.len()).ok(),
+            Located::Reference(reference) => Some(reference.size),
+        }
+    }
+
     /// Whether the store itself has a copy of all bytes; a reference to where they lie is none. Looks at names and
     /// sizes only.
     ///

@@ -160,6 +160,14 @@ impl Store {
     }
 }
 
+/// A time in seconds since 1970 as people read it: `2026-11-23 10:15:30 UTC`.
+#[must_use]
+pub fn utc(unix_s: u64) -> String {
+    let (year, month, day) = civil(unix_s / 86_400);
+    let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 /// `20261123-101530-3fa2b1`.
 pub(super) fn new_id(unix_s: u64) -> String {
     let days = unix_s / 86_400;

@@ -21,6 +21,7 @@ pub(crate) mod overlap;
 pub mod prompts;
 pub mod record;
 pub mod record_lines;
+pub mod row_changes;
 pub(crate) mod spec_files;
 pub mod statistics;
 pub mod tokenize;
