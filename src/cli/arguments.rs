@@ -150,6 +150,9 @@ pub struct RunArguments {
     /// Say what would run, and why, as `plan` does, and run nothing. Exit code 7 when anything would run.
     #[arg(long)]
     pub dry_run: bool,
+    /// Run only if the committed lock is up to date with the manifest and its inputs; else say what differs, exit code 7.
+    #[arg(long)]
+    pub frozen: bool,
     /// How many cores stages may use at once [default: all]. A model stage takes all of these. No result depends on it.
     #[arg(short, long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,

@@ -42,6 +42,7 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
         manifest: loaded.manifest.clone(),
         lock: (whole && is_as_committed(&arguments.manifest)).then(|| loaded.lock_target.clone()),
         whole,
+        lock: (whole && is_as_committed(&arguments.manifest)).then(|| loaded.lock_target.clone()),
         force,
         may_run,
         keep_going: arguments.keep_going,

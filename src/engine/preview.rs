@@ -15,6 +15,7 @@ use crate::engine::why::{Cause, Reason};
 use crate::plan::{Origin, Plan, PlannedStage, StageId};
 use crate::reference::Name;
 use crate::store::Store;
+use crate::surroundings::Traces;
 
 /// How many causes of one stage are kept: a chain of stages that all changed has as many as it is long.
 const MOST_CAUSES: usize = 8;

@@ -9,7 +9,7 @@ impl Plan {
     /// The stages that these names mean, with or without the label of a cell.
     ///
     /// # Errors
-    /// A diagnostic for each name that no stage has.
+    /// A diagnostic for each name that means none.
     pub fn named(&self, names: &[impl AsRef<str>]) -> Result<BTreeSet<StageId>, Vec<Diagnostic>> {
         let (mut found, mut unknown) = (BTreeSet::new(), Vec::new());
         for name in names.iter().map(AsRef::as_ref) {
