@@ -137,9 +137,6 @@ pub struct RunArguments {
     /// The manifest and its overrides.
     #[command(flatten)]
     pub manifest: ManifestArguments,
-    /// Run only if the committed lock is up to date with the manifest and its inputs; else say what differs, exit code 7.
-    #[arg(long)]
-    pub frozen: bool,
     /// Which part of it.
     #[command(flatten)]
     pub part: PartArguments,

@@ -40,7 +40,6 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     let options = RunOptions {
         project: loaded.root.clone(),
         manifest: loaded.manifest.clone(),
-        lock: (whole && is_as_committed(&arguments.manifest)).then(|| loaded.lock_target.clone()),
         whole,
         lock: (whole && is_as_committed(&arguments.manifest)).then(|| loaded.lock_target.clone()),
         force,
@@ -61,11 +60,6 @@ pub fn run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     Ok(Exit::of_run(&summary))
 }
 
-/// Whether nothing of what is committed was overridden. Any other run leaves the lock alone, and so does one of a part.
-const fn is_as_committed(arguments: &ManifestArguments) -> bool {
-    arguments.param.is_empty() && arguments.backend.is_none()
-}
-
 /// What `plan` says, of this part and with what is forced; the exit code tells whether anything would run.
 fn dry_run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure> {
     let mut loaded = match load::whole(&arguments.manifest, session, Fetch::Nothing) {
@@ -81,6 +75,11 @@ fn dry_run(arguments: &RunArguments, session: &Session) -> Result<Exit, Failure>
     part.check(&previews)?;
     plan::show(&loaded, &previews, session)?;
     Ok(if previews.iter().any(PreviewedStage::would_run) { Exit::Stale } else { Exit::Ok })
+}
+
+/// Whether a run is of what is committed: nothing overridden. Any other leaves the lock alone.
+const fn is_as_committed(arguments: &ManifestArguments) -> bool {
+    arguments.param.is_empty() && arguments.backend.is_none()
 }
 
 /// Where the events of a run go.

@@ -213,6 +213,9 @@ impl EngineError {
                  stage to see which"
                     .into(),
             ),
+            Self::NotStored { stage } => {
+                Some(format!("run it first: `pipe run MANIFEST {stage}`; or leave `--only` and `--from` out"))
+            }
             Self::LockDiverged { .. } => Some(
                 "either a stage is not deterministic (a defect: please report it) or the lock comes from another version of \
                  pipe with the same epochs; remove the lock to accept what was computed here"
@@ -220,9 +223,6 @@ impl EngineError {
             ),
             Self::OtherMachine { .. } => {
                 Some("set the variable or install the program as it was, or run the manifest for a new experiment".into())
-            }
-            Self::NotStored { stage } => {
-                Some(format!("run it first: `pipe run MANIFEST {stage}`; or leave `--only` and `--from` out"))
             }
             Self::InputChanged { .. } => Some("run again".into()),
             _ => None,

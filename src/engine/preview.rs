@@ -125,12 +125,14 @@ impl Ahead<'_> {
         stage.stage.kind().clone_into(&mut now.kind);
         now.epoch = stage.stage.epoch();
         now.config = stage.config.keyed.clone();
-        let traces = stage.surroundings.traces(&stage.config.needs);
-        (now.env, now.tools) = (traces.variables, traces.tools);
+        let Traces { variables, tools } = stage.surroundings.traces(&stage.config.needs);
+        (now.env, now.tools) = (variables, tools);
         if now.backend.is_some() {
             now.backend = Some(self.plan.device().backend);
         }
         now.inputs.retain(|port, _| stage.inputs.iter().any(|edges| edges.port.name == *port));
+        let with_cells = stage.inputs.iter().filter(|edges| !edges.cells.is_empty());
+        now.cells = with_cells.map(|edges| (edges.port.name.to_string(), edges.cells.clone())).collect();
         for edges in &stage.inputs {
             let is_known = |origin: &Origin| match origin {
                 Origin::Input { .. } => true,

@@ -143,11 +143,6 @@ pub struct Cause {
     pub because: Reason,
 }
 
-/// A digest for people, or that there is none.
-fn named(digest: Option<Digest>) -> String {
-    digest.map_or_else(|| "none".to_owned(), |digest| digest.short())
-}
-
 impl fmt::Display for Cause {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "`{}`: {}", self.stage, self.because)
@@ -183,7 +178,8 @@ impl fmt::Display for Reason {
             Self::EpochBumped { old, new } => write!(out, "this version computes it anew (epoch {old} → {new})"),
             Self::EnvChanged { name } => write!(out, "env `{name}` changed"),
             Self::ToolChanged { name, old, new } => {
-                write!(out, "tool `{name}` changed: {} → {}", named(*old), named(*new))
+                let short = |digest: &Option<Digest>| digest.map_or_else(|| "none".to_owned(), |digest| digest.short());
+                write!(out, "tool `{name}` changed: {} → {}", short(old), short(new))
             }
             Self::BackendChanged { old, new } => write!(out, "backend changed: {old} → {new}"),
             Self::Evicted => write!(out, "its result is no longer in the cache"),

@@ -6,7 +6,7 @@ use super::{Plan, StageId};
 use crate::diagnostic::Diagnostic;
 
 impl Plan {
-    /// The stages that these names mean, with or without the label of a cell.
+    /// The stages that these names mean, as [`Plan::address`] takes them.
     ///
     /// # Errors
     /// A diagnostic for each name that means none.

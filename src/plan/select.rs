@@ -15,7 +15,16 @@ impl Plan {
     /// A diagnostic for each name that no stage has.
     pub fn select(&self, names: &[impl AsRef<str>]) -> Result<Self, Vec<Diagnostic>> {
         let mut wanted = vec![false; self.stages.len()];
-        self.named(names)?.into_iter().for_each(|id| wanted[id.0] = true);
+        let mut unknown = Vec::new();
+        for name in names.iter().map(AsRef::as_ref) {
+            match self.address(name) {
+                Ok(ids) => ids.into_iter().for_each(|id| wanted[id.0] = true),
+                Err(diagnostic) => unknown.push(*diagnostic),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
         // Who reads comes after what is read, so one pass from the end reaches everything.
         for id in self.order.iter().rev() {
             if wanted[id.0] {
@@ -76,7 +85,7 @@ impl Plan {
         }
     }
 
-    pub(super) fn unknown_stage(&self, name: &str) -> Diagnostic {
+    fn unknown_stage(&self, name: &str) -> Diagnostic {
         let mut names: Vec<&str> = self.stages.iter().map(|stage| stage.name.base().as_str()).collect();
         names.dedup();
         let diagnostic = Diagnostic::error("plan::unknown_stage", format!("the manifest has no stage `{name}`"));
