@@ -49,7 +49,9 @@ impl Loaded {
                 self.locate(stage, because);
             }
             if let StagePreview::Run(reasons) = &mut stage.preview {
-                reasons.iter_mut().for_each(|reason| self.locate(&stage.name, reason));
+                for reason in reasons {
+                    self.locate(&stage.name, reason);
+                }
             }
         }
         Ok(previews)

@@ -42,11 +42,15 @@ pub fn run(
     std::thread::scope(|scope| {
         let other_silent = silent.clone();
         scope.spawn(move || {
-            out.map(|out| lines::read(out, |text| line(Stream::Out, text)));
+            if let Some(out) = out {
+                lines::read(out, |text| line(Stream::Out, text));
+            }
             drop(silent);
         });
         scope.spawn(move || {
-            error.map(|error| lines::read(error, |text| line(Stream::Error, text)));
+            if let Some(error) = error {
+                lines::read(error, |text| line(Stream::Error, text));
+            }
             drop(other_silent);
         });
         let told = stdin.map_or(Ok(None), |mut stdin| stdin.write_all(&text).map(|()| Some(stdin)));

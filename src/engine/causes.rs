@@ -14,6 +14,9 @@ use crate::engine::why::{Cause, Reason};
 use crate::plan::{Origin, Plan, PlannedStage, StageId};
 use crate::store::Store;
 
+/// How many stages are followed: a plan can be deep, and reading what there was costs a file a stage.
+const MOST_STAGES: usize = 200;
+
 /// What is known of the run that is made or looked ahead to.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
@@ -53,8 +56,6 @@ impl Known<'_> {
         found: &mut Vec<Cause>,
     ) {
         let stage = self.plan.stage(id);
-        // A plan can be deep, and reading what there was costs a file a stage.
-        const MOST_STAGES: usize = 200;
         if seen.len() >= MOST_STAGES || !seen.insert(id) {
             return;
         }

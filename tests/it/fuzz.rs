@@ -9,6 +9,7 @@ use pipe::device::DeviceSpec;
 use pipe::digest::Digest;
 use pipe::model::{CausalLm, tokenizer_spec};
 use pipe::store::{GcOptions, Lookup, Pinned, Store};
+use pipe::surroundings::Bare;
 use pipe::text::tokenizer_folder::TokenizerFolder;
 
 use crate::model::fixtures::golden;
@@ -174,4 +175,36 @@ fn mutated_records_never_panic_in_any_reader() {
         });
         fs::write(&path, whole).unwrap();
     }
+}
+
+#[test]
+fn mutated_locks_never_panic_and_are_read_only_if_their_parts_belong_together() {
+    let whole = fs::read(project_file("pipelines/quickstart.lock")).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fuzz(&whole, 30, |bytes| {
+        fs::write(file.path(), bytes).unwrap();
+        if let Ok(Some(lock)) = pipe::lock::read(file.path()) {
+            assert!(lock.is_consistent());
+        }
+    });
+}
+
+#[test]
+fn mutated_manifests_never_panic() {
+    for (seed, name) in [(31, "pipelines/quickstart.yaml"), (32, "tests/fixtures/manifests/valid/matrix.yaml")] {
+        let whole = fs::read(project_file(name)).unwrap();
+        fuzz(&whole, seed, |bytes| {
+            if let Ok(manifest) = pipe::manifest::read("mutated.yaml", bytes, &[]) {
+                let recorded = pipe::artifact::Content::File(Digest::of(b""));
+                let inputs: Vec<_> =
+                    manifest.inputs.iter().map(|input| (input.name.value.as_str(), recorded)).collect();
+                let _ = pipe::plan::Planner::plan_recorded(pipe::stages::registry(), &manifest, &inputs, &Bare);
+            }
+        });
+    }
+}
+
+/// A file of this repository.
+fn project_file(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
