@@ -36,7 +36,9 @@ fn set(id: &str, name: Option<&str>, store: &Store, session: &Session) -> Result
         let has_report = stage.outputs.contains_key("report");
         has_report.then(|| format!("in a manifest: inputs: {{ before: experiment:{name}#{}.report }}", stage.name))
     });
-    report.iter().for_each(|line| say(line));
+    if let Some(line) = report {
+        say(&line);
+    }
     Ok(Exit::Ok)
 }
 

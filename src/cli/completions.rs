@@ -64,7 +64,7 @@ pub fn stages(current: &OsStr) -> Vec<CompletionCandidate> {
     });
     let stages = read.into_iter().flat_map(|manifest| manifest.stages);
     let candidates = stages.map(|stage| {
-        let kind = stage.uses.map(|uses| uses.value.to_string().into());
+        let kind = stage.uses.map(|uses| uses.value.into());
         CompletionCandidate::new(stage.name.value.to_string()).help(kind)
     });
     beginning(candidates, current)

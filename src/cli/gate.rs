@@ -54,7 +54,9 @@ pub fn gate(verb: &GateVerb, session: &Session) -> Result<Exit, Failure> {
         let rows: Vec<_> = found.iter().map(as_json).collect();
         say(&json!({ "version": 1, "gates": rows }).to_string());
     } else {
-        found.iter().for_each(|one| say(&told(one)));
+        for one in &found {
+            say(&told(one));
+        }
     }
     if found.iter().any(|one| !one.is_identical) {
         return Ok(Exit::Diverged);

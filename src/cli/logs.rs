@@ -22,7 +22,9 @@ pub fn logs(arguments: &LogsArguments, session: &Session) -> Result<Exit, Failur
         return Err(Failure::Usage(format!("run {run} says nothing of a stage `{stage}`")));
     }
     if session.console.json {
-        lines.iter().for_each(|line| say(line));
+        for line in lines {
+            say(line);
+        }
     } else {
         let terminal = Terminal::new(session.console.page_style(), Box::new(io::stdout()));
         for line in lines {

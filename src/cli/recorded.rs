@@ -32,10 +32,10 @@ pub fn resolve(
     if wrong.is_empty() { Ok(found) } else { Err(Failure::Diagnostics(wrong)) }
 }
 
-fn output(recorded: &Recorded, store: &Store) -> Result<Result<Pinned, Diagnostic>, Failure> {
+fn output(recorded: &Recorded, store: &Store) -> Result<Result<Pinned, Box<Diagnostic>>, Failure> {
     let record = match load::experiment(store, &recorded.experiment) {
         Ok(record) => record,
-        Err(failure) => return Ok(Err(unknown_experiment(&recorded.experiment, store, failure)?)),
+        Err(failure) => return Ok(Err(Box::new(unknown_experiment(&recorded.experiment, store, failure)?))),
     };
     let pinned = match named(recorded, &record) {
         Ok(pinned) => pinned,
@@ -51,21 +51,21 @@ fn output(recorded: &Recorded, store: &Store) -> Result<Result<Pinned, Diagnosti
         "`pipe reproduce {}` says whether they can be made again; run its manifest to have them",
         record.id.short()
     );
-    Ok(Err(Diagnostic::error("source::lost_output", message).help(help)))
+    Ok(Err(Box::new(Diagnostic::error("source::lost_output", message).help(help))))
 }
 
-fn named(recorded: &Recorded, record: &ExperimentRecord) -> Result<Pinned, Diagnostic> {
+fn named(recorded: &Recorded, record: &ExperimentRecord) -> Result<Pinned, Box<Diagnostic>> {
     let Recorded { stage: wanted, slot, .. } = recorded;
     let id = record.id.short();
     let Some(stage) = record.stages.iter().find(|stage| stage.name == *wanted) else {
         let message = format!("experiment {id} has no stage `{wanted}`");
         let names = record.stages.iter().map(|stage| stage.name.as_str());
-        return Err(did_you_mean(Diagnostic::error("source::unknown_output", message), wanted, names));
+        return Err(Box::new(did_you_mean(Diagnostic::error("source::unknown_output", message), wanted, names)));
     };
     let Some(output) = stage.outputs.get(slot) else {
         let message = format!("stage `{wanted}` of experiment {id} has no output `{slot}`");
         let names = stage.outputs.keys().map(String::as_str);
-        return Err(did_you_mean(Diagnostic::error("source::unknown_output", message), slot, names));
+        return Err(Box::new(did_you_mean(Diagnostic::error("source::unknown_output", message), slot, names)));
     };
     Ok(Pinned { content: output.content, kind: Some(output.kind) })
 }

@@ -130,20 +130,17 @@ fn changed(these: &[Row], others: &[Row]) -> Vec<Gap> {
     let (mut gaps, mut behind): (Vec<Gap>, Option<Digest>) = (Vec::new(), None);
     let mut is_open = false;
     for (line, row) in these {
-        match left.get_mut(row).filter(|count| **count > 0) {
-            Some(count) => {
-                *count -= 1;
-                behind = Some(*row);
-                is_open = false;
-            }
-            None => match gaps.last_mut().filter(|_| is_open) {
-                Some(gap) => gap.lines.push(*line),
-                None => {
-                    gaps.push(Gap { behind, lines: vec![*line] });
-                    is_open = true;
-                }
-            },
+        if let Some(count) = left.get_mut(row).filter(|count| **count > 0) {
+            *count -= 1;
+            behind = Some(*row);
+            is_open = false;
+            continue;
         }
+        match gaps.last_mut().filter(|_| is_open) {
+            Some(gap) => gap.lines.push(*line),
+            None => gaps.push(Gap { behind, lines: vec![*line] }),
+        }
+        is_open = true;
     }
     gaps
 }
