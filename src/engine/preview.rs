@@ -78,7 +78,9 @@ impl Ahead<'_> {
         let (preview, causes) = match self.preview_of(id)? {
             StagePreview::Run(mut reasons) => {
                 let known = Known { plan: self.plan, products: &self.products, store: self.store };
-                reasons.iter_mut().for_each(|reason| self.rows.add(known, self.plan.stage(id), reason));
+                for reason in &mut reasons {
+                    self.rows.add(known, self.plan.stage(id), reason);
+                }
                 let causes = self.causes(id, &reasons);
                 (StagePreview::Run(reasons), causes)
             }
@@ -111,7 +113,7 @@ impl Ahead<'_> {
         let known = Known { plan: self.plan, products: &self.products, store: self.store };
         Ok(match look_up(stage, &action, self.store)? {
             Stored::Hit(record) => StagePreview::Hit(record),
-            Stored::Miss(Some(reason), _) => StagePreview::Run(vec![reason]),
+            Stored::Miss(Some(reason), _) => StagePreview::Run(vec![*reason]),
             Stored::Miss(None, _) => StagePreview::Run(known.reasons(&self.history, id, &action)),
         })
     }
@@ -174,11 +176,11 @@ impl Ahead<'_> {
             }
         }
         let mut causes: Vec<Cause> = Vec::new();
-        found.into_iter().for_each(|cause| {
+        for cause in found {
             if !causes.contains(&cause) && causes.len() < MOST_CAUSES {
                 causes.push(cause);
             }
-        });
+        }
         causes
     }
 

@@ -64,7 +64,7 @@ pub enum Stored {
     /// A whole result.
     Hit(Box<StageRecord>),
     /// Nothing usable; why, when it is more than "not there".
-    Miss(Option<Reason>, Option<String>),
+    Miss(Option<Box<Reason>>, Option<String>),
 }
 
 /// Looks for the result of an action; a result whose bytes are gone or damaged is no hit.
@@ -76,7 +76,7 @@ pub fn look_up(stage: &PlannedStage, action: &Action, store: &Store) -> Result<S
         Lookup::Found(record) => record,
         Lookup::Absent => return Ok(Stored::Miss(None, None)),
         Lookup::Damaged(damage) => {
-            return Ok(Stored::Miss(Some(Reason::Corrupt { slot: None }), Some(damage.to_string())));
+            return Ok(Stored::Miss(Some(Box::new(Reason::Corrupt { slot: None })), Some(damage.to_string())));
         }
     };
     for (slot, output) in &record.outputs {
@@ -85,12 +85,12 @@ pub fn look_up(stage: &PlannedStage, action: &Action, store: &Store) -> Result<S
                 Defect::Missing(_) => Reason::Incomplete { slot: slot.clone() },
                 Defect::Corrupt(_) => Reason::Corrupt { slot: Some(slot.clone()) },
             };
-            return Ok(Stored::Miss(Some(reason), Some(format!("`{slot}`: {problem}"))));
+            return Ok(Stored::Miss(Some(Box::new(reason)), Some(format!("`{slot}`: {problem}"))));
         }
     }
     match stage_record(stage, action, &record) {
         Some(found) => Ok(Stored::Hit(Box::new(found))),
-        None => Ok(Stored::Miss(Some(Reason::Evicted), Some("its result has an unknown form".into()))),
+        None => Ok(Stored::Miss(Some(Box::new(Reason::Evicted)), Some("its result has an unknown form".into()))),
     }
 }
 

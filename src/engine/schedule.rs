@@ -176,7 +176,7 @@ impl<'a> Schedule<'a> {
                     return Ok(());
                 }
                 Stored::Miss(reason, damage) => {
-                    stored_reason = reason;
+                    stored_reason = reason.map(|reason| *reason);
                     self.report_damage(id, damage);
                 }
             }

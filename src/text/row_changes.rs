@@ -136,13 +136,11 @@ fn changed(these: &[Row], others: &[Row]) -> Vec<Gap> {
                 behind = Some(*row);
                 is_open = false;
             }
-            None => match gaps.last_mut().filter(|_| is_open) {
-                Some(gap) => gap.lines.push(*line),
-                None => {
-                    gaps.push(Gap { behind, lines: vec![*line] });
-                    is_open = true;
-                }
-            },
+            None if is_open => gaps.last_mut().into_iter().for_each(|gap| gap.lines.push(*line)),
+            None => {
+                gaps.push(Gap { behind, lines: vec![*line] });
+                is_open = true;
+            }
         }
     }
     gaps
