@@ -15,8 +15,48 @@ pub enum Source {
     Hub(Hub),
     /// `pypi:package==version/path`.
     PyPi(PyPi),
-    /// `experiment:id/stage.slot`.
-    Experiment(String),
+    /// `experiment:id#stage.slot`, where a baseline's name does for the id.
+    Experiment(Recorded),
+}
+
+/// What a stage of a recorded experiment gave.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Recorded {
+    /// The name of a baseline, or a prefix of an experiment's id that is unique in the cache.
+    pub experiment: String,
+    /// The stage, with the label of its cell if it has one.
+    pub stage: String,
+    /// Its output.
+    pub slot: String,
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "experiment:{}#{}.{}", self.experiment, self.stage, self.slot)
+    }
+}
+
+impl FromStr for Recorded {
+    type Err = BadReference;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadReference {
+            what: "experiment source",
+            found: text.chars().take(120).collect(),
+            expected: "`id#stage.slot`, where the id is that of an experiment, or its beginning, or the name of a baseline",
+        };
+        let (experiment, output) = text.split_once('#').ok_or_else(bad)?;
+        // A cell's label may have dots, a slot has none.
+        let (stage, slot) = output.rsplit_once('.').ok_or_else(bad)?;
+        let plain = |text: &str| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if [experiment, slot, stage.split('[').next().unwrap_or_default()].into_iter().all(plain) && text.len() <= 400 {
+            Ok(Self { experiment: experiment.to_owned(), stage: stage.to_owned(), slot: slot.to_owned() })
+        } else {
+            Err(bad())
+        }
+    }
 }
 
 /// A file or folder inside a wheel.
@@ -108,7 +148,7 @@ impl Source {
             Some(("file", rest)) => Self::File(rest.to_owned()),
             Some(("hf", rest)) => Self::Hub(rest.parse()?),
             Some(("pypi", rest)) => Self::PyPi(rest.parse()?),
-            Some(("experiment", rest)) => Self::Experiment(rest.to_owned()),
+            Some(("experiment", rest)) => Self::Experiment(rest.parse()?),
             _ => Self::File(text.to_owned()),
         })
     }
@@ -117,7 +157,9 @@ impl Source {
     #[must_use]
     pub fn file_name(&self) -> &str {
         match self {
-            Self::File(path) | Self::Experiment(path) => last_part(path),
+            Self::File(path) => last_part(path),
+            // What a stage gave lies in the store, under no name.
+            Self::Experiment(_) => "",
             // Of a model's folder there is no file name, even if its name has a dot.
             Self::Hub(hub) => hub.file_name().unwrap_or(""),
             Self::PyPi(pypi) => pypi.file_name(),
@@ -131,7 +173,7 @@ impl fmt::Display for Source {
             Self::File(path) => formatter.write_str(path),
             Self::Hub(hub) => write!(formatter, "{hub}"),
             Self::PyPi(pypi) => write!(formatter, "{pypi}"),
-            Self::Experiment(rest) => write!(formatter, "experiment:{rest}"),
+            Self::Experiment(recorded) => write!(formatter, "{recorded}"),
         }
     }
 }
@@ -209,6 +251,18 @@ mod tests {
             "a/b@main?x",
         ] {
             assert!(bad.parse::<Hub>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_experiment_source_names_experiment_stage_and_slot() {
+        for text in ["experiment:5fe0ab91#eval.report", "experiment:lms-assistant#eval[lr=0.1, seed=2].report"] {
+            assert_eq!(Source::parse(text).expect("a source").to_string(), text);
+        }
+        for bad in
+            ["", "x", "x#", "x#eval", "#eval.report", "x#eval.", "x#.report", "../x#eval.report", "a b#eval.report"]
+        {
+            assert!(bad.parse::<Recorded>().is_err(), "{bad}");
         }
     }
 

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
 use crate::cli::cache::CacheVerb;
+use crate::cli::completions;
 use crate::device::Backend;
 
 const EXAMPLES: &str = "\
@@ -39,6 +41,46 @@ Examples:
   pipe why pipelines/quickstart.yaml eval               down to what changed in the first place, with file and line
   pipe why pipelines/quickstart.yaml eval -p epochs=3   the same for another value of a param
   pipe why pipelines/quickstart.yaml train --hit        which run made the stored result, when, and what that took";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  pipe runs                       lists the experiments
+  pipe diff 5fe0ab91 80c6c65f     what differs, the first on the left
+  pipe diff 5fe0 80c6 | grep metric
+  pipe diff --json 5fe0 80c6      one document, for programs";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  pipe logs                            the latest run
+  pipe logs 20261123-101530 train      what one stage of a run told
+  pipe logs --json 5fe0ab91            the events as they were written, one a line";
+
+const BASELINE_EXAMPLES: &str = "\
+Examples:
+  pipe baseline set 5fe0ab91 in-production
+then, in a manifest:
+  inputs: { before: experiment:in-production#eval.report }
+  stages:
+    gate: { in: { reports: eval.report, baseline: before }, with: { rules: [{ metric: exact, max_drop: 0.02 }] } }
+The name is looked up when the manifest is planned; the bytes that it stands for are in the key and in the lock.";
+
+const GATE_EXAMPLES: &str = "\
+Examples:
+  pipe gate verify pipelines/quickstart.yaml
+  pipe gate verify 5fe0ab91
+  pipe gate verify in-production      a baseline";
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  bash   echo 'source <(pipe completions bash)' >> ~/.bashrc
+  zsh    echo 'source <(pipe completions zsh)' >> ~/.zshrc
+  fish   pipe completions fish > ~/.config/fish/completions/pipe.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  pipe man | man -l -
+  pipe man cache gc | man -l -
+  pipe man --folder ~/.local/share/man/man1";
 
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
@@ -100,6 +142,14 @@ pub enum Verb {
     Runs(RunsArguments),
     /// Show an experiment or a run.
     Show(ShowArguments),
+    /// Compare two experiments: params, settings, inputs, metrics, times, verdict. Only what differs.
+    Diff(DiffArguments),
+    /// Show again what a run told while it went on.
+    Logs(LogsArguments),
+    /// Name experiments, so that gates can compare with them.
+    Baseline(BaselineArguments),
+    /// Look after verdicts.
+    Gate(GateArguments),
     /// Do an experiment again from the cache's copy of its manifest and inputs, and compare every byte.
     Reproduce(ReproduceArguments),
     /// Fetch the models that manifests name, list what was fetched, and show what a model is.
@@ -108,6 +158,10 @@ pub enum Verb {
     Cache(CacheArguments),
     /// Print the JSON Schema of manifests, for editors.
     Schema,
+    /// Print the script that completes command lines of `pipe` in a shell: verbs, flags, manifests, stages, ids.
+    Completions(CompletionsArguments),
+    /// Print the manual page.
+    Man(ManArguments),
     /// Write a small manifest to start from.
     Init(InitArguments),
     /// Look over this machine: backends, CPU, cache, hub, pip. Contacts nobody.
@@ -118,9 +172,10 @@ pub enum Verb {
 #[derive(Debug, Clone, Args)]
 pub struct ManifestArguments {
     /// The manifest.
+    #[arg(add = ArgValueCompleter::new(completions::manifests()))]
     pub manifest: PathBuf,
     /// Only these stages and what they need.
-    #[arg(value_name = "STAGE")]
+    #[arg(value_name = "STAGE", add = ArgValueCompleter::new(completions::stages))]
     pub stages: Vec<String>,
     /// Give a param another value, read as YAML of the param's type. Kept in the cache's records: no place for secrets.
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
@@ -159,17 +214,17 @@ pub struct RunArguments {
 #[derive(Debug, Args)]
 pub struct PartArguments {
     /// Run this stage, all that reads from it, and what these need.
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", add = ArgValueCompleter::new(completions::stages))]
     pub downstream: Vec<String>,
     /// Let no stage run that this one needs: their results have to be stored.
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", add = ArgValueCompleter::new(completions::stages))]
     pub from: Vec<String>,
     /// Run this stage and no other: what it reads has to be stored.
-    #[arg(long, value_name = "STAGE", conflicts_with_all = ["stages", "downstream", "from"])]
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["stages", "downstream", "from"], add = ArgValueCompleter::new(completions::stages))]
     pub only: Vec<String>,
     /// Run this stage even if its result is stored. Without STAGE, which is then the last word of the command line: all
     /// stages that were asked for.
-    #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "", add = ArgValueCompleter::new(completions::stages))]
     pub force: Vec<Forced>,
 }
 
@@ -198,7 +253,7 @@ fn jobs(text: &str) -> Result<NonZeroUsize, String> {
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     /// The manifests.
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCompleter::new(completions::manifests()))]
     pub manifests: Vec<PathBuf>,
     /// Decide from the locks beside the manifests whether each was run as it stands, and how it came out: exit code 7 when not, 3
     /// or 4 when a gate did not pass. Needs neither models nor a cache, nor data: data that is here is compared, for all else the
@@ -215,8 +270,10 @@ pub struct CheckArguments {
 #[command(after_help = WHY_EXAMPLES)]
 pub struct WhyArguments {
     /// The manifest.
+    #[arg(add = ArgValueCompleter::new(completions::manifests()))]
     pub manifest: PathBuf,
     /// The stage.
+    #[arg(add = ArgValueCompleter::new(completions::stages))]
     pub stage: String,
     /// Say who computed the stored result, when, and how long that took.
     #[arg(long)]
@@ -259,15 +316,91 @@ pub struct RunsArguments {
 /// `pipe show`.
 #[derive(Debug, Args)]
 pub struct ShowArguments {
-    /// An experiment or run: any prefix of its id that is unique.
+    /// An experiment or run: any prefix of its id that is unique, or the name of a baseline.
+    #[arg(add = ArgValueCompleter::new(completions::runs))]
     pub id: String,
+}
+
+/// `pipe diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct DiffArguments {
+    /// The first experiment: any prefix of its id that is unique, or the name of a baseline.
+    #[arg(value_name = "A", add = ArgValueCompleter::new(completions::experiments))]
+    pub old: String,
+    /// The second.
+    #[arg(value_name = "B", add = ArgValueCompleter::new(completions::experiments))]
+    pub new: String,
+}
+
+/// `pipe logs`.
+#[derive(Debug, Args)]
+#[command(after_help = LOGS_EXAMPLES)]
+pub struct LogsArguments {
+    /// The run, or the experiment that it was [default: the latest run]. Any prefix of the id that is unique.
+    #[arg(add = ArgValueCompleter::new(completions::runs))]
+    pub run: Option<String>,
+    /// Only what is about this stage.
+    pub stage: Option<String>,
 }
 
 /// `pipe reproduce`.
 #[derive(Debug, Args)]
 pub struct ReproduceArguments {
-    /// The experiment: any prefix of its id that is unique.
+    /// The experiment: any prefix of its id that is unique, or the name of a baseline.
+    #[arg(add = ArgValueCompleter::new(completions::experiments))]
     pub id: String,
+}
+
+/// `pipe baseline`.
+#[derive(Debug, Args)]
+pub struct BaselineArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: BaselineVerb,
+}
+
+/// The verbs of `pipe baseline`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BaselineVerb {
+    /// Call an experiment by a name, in place of the one that had it.
+    #[command(after_help = BASELINE_EXAMPLES)]
+    Set {
+        /// The experiment: any prefix of its id that is unique.
+        #[arg(add = ArgValueCompleter::new(completions::experiments))]
+        id: String,
+        /// The name [default: that of the manifest].
+        name: Option<String>,
+    },
+    /// List the baselines.
+    List,
+    /// Let a name go. The experiment stays until the next `pipe cache gc --yes`.
+    Remove {
+        /// The name.
+        #[arg(add = ArgValueCompleter::new(completions::baselines))]
+        name: String,
+    },
+}
+
+/// `pipe gate`.
+#[derive(Debug, Args)]
+pub struct GateArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: GateVerb,
+}
+
+/// The verbs of `pipe gate`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GateVerb {
+    /// Work verdicts out again from the stored results of each example, and compare them with the recorded ones: exit code
+    /// 6 when they differ, else that of the verdict.
+    #[command(after_help = GATE_EXAMPLES)]
+    Verify {
+        /// A manifest, whose gates must be stored as it stands; or an experiment, by a prefix of its id or a baseline's name.
+        #[arg(value_name = "MANIFEST|EXPERIMENT")]
+        target: String,
+    },
 }
 
 /// `pipe models`.
@@ -306,6 +439,25 @@ pub struct CacheArguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: CacheVerb,
+}
+
+/// `pipe completions`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETION_EXAMPLES)]
+pub struct CompletionsArguments {
+    /// The shell: bash, zsh, fish, elvish or powershell.
+    pub shell: String,
+}
+
+/// `pipe man`.
+#[derive(Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArguments {
+    /// The page of this verb: `run`, `cache gc` [default: that of `pipe`].
+    pub verb: Vec<String>,
+    /// Write the pages of all verbs into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "verb")]
+    pub folder: Option<PathBuf>,
 }
 
 /// `pipe init`.

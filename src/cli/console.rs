@@ -47,6 +47,12 @@ impl Console {
         TerminalStyle { live: is_terminal && !dumb && !self.quiet, colour: self.colour(is_terminal), quiet: self.quiet }
     }
 
+    /// How lines on stdout look that a run once wrote to stderr.
+    #[must_use]
+    pub fn page_style(self) -> TerminalStyle {
+        TerminalStyle { live: false, colour: self.colour(io::stdout().is_terminal()), quiet: self.quiet }
+    }
+
     /// Shows what is wrong in somebody's text, all of it: to stderr, or as JSON lines to stdout.
     pub fn diagnose(self, found: &[Diagnostic]) {
         let colour = self.colour(io::stderr().is_terminal());

@@ -1,13 +1,13 @@
 //! From the command line to a plan and a store; what most verbs begin with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::Content;
 use crate::cli::arguments::{Global, ManifestArguments};
 use crate::cli::host::Host;
-use crate::cli::{Failure, Session, models, pins, project};
+use crate::cli::{Failure, Session, models, pins, project, recorded};
 use crate::device::Backend;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::record::ExperimentRecord;
@@ -114,7 +114,12 @@ pub fn whole(arguments: &ManifestArguments, session: &Session, fetch: Fetch) -> 
     check_backend(manifest.backend)?;
     let digest = |input: &Path| store.digest_of(&root.join(input)).map_err(std::io::Error::other);
     let fetched = |source: &Source| if fetch == Fetch::Pinned { None } else { sources.locate(source) };
-    let pinned = |source: &Source| pins::content(lock.as_ref()?, source, fetch == Fetch::Pinned);
+    let locked = |source: &Source| pins::content(lock.as_ref()?, source, fetch == Fetch::Pinned);
+    let recorded = match fetch {
+        Fetch::Pinned => BTreeMap::new(),
+        Fetch::Missing | Fetch::Nothing => recorded::resolve(&manifest, &store, |source| locked(source).is_some())?,
+    };
+    let pinned = |source: &Source| recorded.get(source).copied().or_else(|| locked(source));
     let host = Host { store: &store };
     let planner = Planner {
         kinds: registry(),
@@ -168,9 +173,12 @@ pub fn open_store(global: &Global, root: &Path) -> Result<Store, Failure> {
     Ok(Store::open(&project::cache_folder(global.cache.as_deref(), root))?)
 }
 
-/// The experiment with this id or unique prefix of one.
-pub fn experiment(store: &Store, prefix: &str) -> Result<ExperimentRecord, Failure> {
-    let id = store.find_experiment(prefix)?;
+/// The experiment that a baseline of this name is, or with this id or unique prefix of one.
+pub fn experiment(store: &Store, name: &str) -> Result<ExperimentRecord, Failure> {
+    let id = match store.baseline(name)? {
+        Some(baseline) => baseline.experiment,
+        None => store.find_experiment(name)?,
+    };
     let unusable = |reason: String| Failure::Engine(EngineError::Record { what: id.to_string(), reason });
     match store.experiment(&id)? {
         Lookup::Found(value) => Ok(typed("experiment", value)?),

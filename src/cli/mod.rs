@@ -1,24 +1,31 @@
 //! The command line: one verb a file. The only room that reads the environment, prints, or exits.
 
 mod arguments;
+mod baseline;
 mod cache;
 mod check;
 mod command;
+mod completions;
 mod console;
+mod diff;
 mod doctor;
 mod exit;
 mod frozen;
+mod gate;
 mod graph;
 mod host;
 mod init;
 mod load;
+mod logs;
 mod machine;
+mod man;
 mod models;
 mod models_show;
 mod part;
 mod pins;
 mod plan;
 mod project;
+mod recorded;
 mod reproduce;
 mod run;
 mod runs;
@@ -85,6 +92,9 @@ pub fn main() -> ExitCode {
     if let Some(exit) = command::hidden_verb() {
         return exit.into();
     }
+    if completions::answered() {
+        return Exit::Ok.into();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -115,9 +125,15 @@ fn dispatch(verb: &Verb, session: &Session) -> Result<Exit, Failure> {
         Verb::Graph(arguments) => graph::graph(arguments, session),
         Verb::Runs(arguments) => runs::runs(arguments, session),
         Verb::Show(arguments) => show::show(arguments, session),
+        Verb::Diff(arguments) => diff::diff(arguments, session),
+        Verb::Logs(arguments) => logs::logs(arguments, session),
+        Verb::Baseline(arguments) => baseline::baseline(&arguments.verb, session),
+        Verb::Gate(arguments) => gate::gate(&arguments.verb, session),
         Verb::Reproduce(arguments) => reproduce::reproduce(arguments, session),
         Verb::Models(arguments) => models::models(arguments, session),
         Verb::Cache(arguments) => cache::cache(&arguments.verb, session),
+        Verb::Completions(arguments) => completions::completions(arguments),
+        Verb::Man(arguments) => man::man(arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(arguments, session),
         Verb::Doctor => Ok(doctor::doctor(session)),

@@ -35,10 +35,15 @@ pub fn sources_of(session: &Session, root: &Path) -> Sources {
 /// A source can't be fetched.
 pub fn fetch(manifest: &Manifest, sources: &Sources, console: Console) -> Result<(), Failure> {
     let named = manifest.inputs.iter().filter_map(|input| Some(&input.source.as_ref()?.value));
-    for source in named.filter(|source| !matches!(source, Source::File(_)) && sources.locate(source).is_none()) {
+    for source in named.filter(|source| is_outside(source) && sources.locate(source).is_none()) {
         fetch_one(source, sources, console)?;
     }
     Ok(())
+}
+
+/// Whether a source is fetched: neither a file of the project nor what a stage gave.
+const fn is_outside(source: &Source) -> bool {
+    !matches!(source, Source::File(_) | Source::Experiment(_))
 }
 
 /// Files below this size get no line for each tenth.

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::artifact::Content;
 use crate::cli::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::engine::EngineError;
 use crate::lock::{self, Lock, LockError, Pin};
 use crate::manifest::Manifest;
-use crate::plan::{Plan, PlannedInput};
+use crate::plan::{Pinned, Plan, PlannedInput};
 use crate::source::Source;
 use crate::sources::Sources;
 
@@ -37,11 +36,11 @@ pub fn found(plan: &Plan, sources: &Sources) -> BTreeMap<String, String> {
 }
 
 /// The pinned bytes of an input: of one from outside, or of any when the project's own files need not be here either.
-pub fn content(lock: &Lock, source: &Source, of_project: bool) -> Option<Content> {
+pub fn content(lock: &Lock, source: &Source, of_project: bool) -> Option<Pinned> {
     if matches!(source, Source::File(_)) && !of_project {
         return None;
     }
-    lock.inputs.get(&source.to_string()).map(|pin| pin.content)
+    lock.inputs.get(&source.to_string()).map(|pin| Pinned { content: pin.content, kind: None })
 }
 
 /// Whether the models that are here are those that the lock pins. Their sources never change, so other bytes are an alarm and

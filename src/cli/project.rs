@@ -7,8 +7,10 @@ use crate::sources::HubSettings;
 
 /// The environment variable that moves the cache.
 const CACHE_VARIABLE: &str = "PIPE_CACHE";
+/// The variable by which a shell asks what could come next on a command line.
+pub const COMPLETE_VARIABLE: &str = "PIPE_COMPLETE";
 /// Every variable of its own that this program or its tests read.
-pub const VARIABLES: [&str; 2] = [CACHE_VARIABLE, "PIPE_TEST_MODELS"];
+pub const VARIABLES: [&str; 3] = [CACHE_VARIABLE, COMPLETE_VARIABLE, "PIPE_TEST_MODELS"];
 /// The hub that is meant when `HF_ENDPOINT` names no other.
 const HUB: &str = "https://huggingface.co";
 

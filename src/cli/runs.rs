@@ -1,6 +1,6 @@
 //! `pipe runs`: the runs in the cache, newest first.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::arguments::RunsArguments;
 use crate::cli::console::say;
@@ -15,12 +15,7 @@ pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failur
     let store = load::open_store(&session.global, &project::current_root())?;
     let found = crate::engine::runs(&store, arguments.limit)?;
     if session.console.json {
-        let rows = found.iter().map(|(id, state)| match state {
-            RunState::Ended(record) => json!({ "run": id, "state": "ended", "record": record }),
-            RunState::Live => json!({ "run": id, "state": "live", "record": null }),
-            RunState::Killed => json!({ "run": id, "state": "killed", "record": null }),
-        });
-        say(&serde_json::Value::Array(rows.collect()).to_string());
+        say(&Value::Array(found.iter().map(|(id, state)| as_json(id, state)).collect()).to_string());
         return Ok(Exit::Ok);
     }
     if found.is_empty() {
@@ -40,15 +35,28 @@ pub fn runs(arguments: &RunsArguments, session: &Session) -> Result<Exit, Failur
     Ok(Exit::Ok)
 }
 
-fn row(id: &str, record: &RunRecord) -> Vec<String> {
-    let end = if record.interrupted {
+/// A run for programs.
+pub fn as_json(id: &str, state: &RunState) -> Value {
+    match state {
+        RunState::Ended(record) => json!({ "run": id, "state": "ended", "record": record }),
+        RunState::Live => json!({ "run": id, "state": "live", "record": null }),
+        RunState::Killed => json!({ "run": id, "state": "killed", "record": null }),
+    }
+}
+
+/// How a run ended, in a few words.
+pub fn end_of(record: &RunRecord) -> String {
+    if record.interrupted {
         "interrupted".to_owned()
     } else if record.failed.is_empty() {
         record.verdict.map_or_else(|| "done".to_owned(), |verdict| verdict.to_string())
     } else {
         format!("failed: {}", record.failed.join(", "))
-    };
+    }
+}
+
+fn row(id: &str, record: &RunRecord) -> Vec<String> {
     let experiment = record.experiment.map_or_else(String::new, |id| id.short());
     let work = format!("{} / {}", record.executed, record.hits);
-    vec![id.to_owned(), record.name.clone(), end, work, units::seconds(record.seconds), experiment]
+    vec![id.to_owned(), record.name.clone(), end_of(record), work, units::seconds(record.seconds), experiment]
 }

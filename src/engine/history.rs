@@ -111,12 +111,17 @@ pub enum RunState {
 /// When the store can't be read.
 pub fn runs(store: &Store, limit: usize) -> Result<Vec<(String, RunState)>, EngineError> {
     let ids = store.runs()?;
-    let state = |id: &String| match read(store, id) {
+    Ok(ids.iter().rev().take(limit).map(|id| (id.clone(), run_state(store, id))).collect())
+}
+
+/// How a run ended, or that it did not.
+#[must_use]
+pub fn run_state(store: &Store, id: &str) -> RunState {
+    match read(store, id) {
         Some(record) => RunState::Ended(Box::new(record)),
         None if store.is_live(id).unwrap_or(false) => RunState::Live,
         None => RunState::Killed,
-    };
-    Ok(ids.iter().rev().take(limit).map(|id| (id.clone(), state(id))).collect())
+    }
 }
 
 /// How many of the latest runs, of whatever manifest, had this action: in that many but one it was served from the store.

@@ -12,6 +12,7 @@
 
 mod archive;
 mod causes;
+mod diff;
 mod differences;
 mod error;
 mod execute;
@@ -37,8 +38,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 pub use archive::{check_action, shipment};
+pub use diff::{Change, Classes, ExperimentDiff, InputChange, Side, StageChange, diff};
 pub use error::EngineError;
-pub use history::{RunState, runs, typed, uses_of};
+pub use history::{RunState, run_state, runs, typed, uses_of};
 pub use pin::LockTarget;
 pub use preview::{PreviewedStage, StagePreview, preview, unstored};
 pub use reproduce::{Comparison, ReproducedStage, Reproduction, check_machine, irreproducible, reproduce};

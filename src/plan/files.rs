@@ -4,7 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::artifact::Content;
+use super::Pinned;
+use crate::artifact::{ArtifactKind, Content};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::manifest::Problems;
 use crate::source::Source;
@@ -16,16 +17,24 @@ pub(super) enum Shape {
     /// A file that holds a whole model.
     ModelFile,
     Folder,
+    /// What a recorded stage gave, of a known kind.
+    Artifact(ArtifactKind),
+    /// What a recorded stage gave, as a file or a folder: of which kind is not known any more.
+    Stored {
+        is_folder: bool,
+    },
     /// Not here yet, so whatever fits.
     Unknown,
 }
 
 impl Shape {
     /// The shape of bytes that are known by digest alone.
-    pub(super) fn of(content: Content, source: &Source) -> Self {
-        match content {
-            Content::File(_) => Self::of_file(source.file_name()),
-            Content::Tree(_) => Self::Folder,
+    pub(super) fn of(pinned: Pinned, source: &Source) -> Self {
+        match (pinned.kind, source, pinned.content) {
+            (Some(kind), ..) => Self::Artifact(kind),
+            (None, Source::Experiment(_), content) => Self::Stored { is_folder: matches!(content, Content::Tree(_)) },
+            (None, source, Content::File(_)) => Self::of_file(source.file_name()),
+            (None, _, Content::Tree(_)) => Self::Folder,
         }
     }
 

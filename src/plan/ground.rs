@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{Root, Shape};
-use super::{NOT_FETCHED, Planner};
+use super::{NOT_FETCHED, Pinned, Planner};
 use crate::artifact::Content;
 use crate::manifest::{InputEntry, Problems};
 use crate::source::Source;
@@ -24,7 +24,7 @@ impl<'a> Ground<'a> {
         let source = input.source.as_ref()?;
         match self {
             Self::Project { root, planner } => match (&source.value, self.pinned(&source.value)) {
-                (source, Some(content)) => Some(Shape::of(content, source)),
+                (source, Some(pinned)) => Some(Shape::of(pinned, source)),
                 (Source::File(path), None) => root.shape(path, source.span, input.name.value.as_str(), problems),
                 (outside, None) => Some(match (planner.fetched)(outside) {
                     Some(path) if path.is_dir() => Shape::Folder,
@@ -39,7 +39,7 @@ impl<'a> Ground<'a> {
                     let message = || format!("the record has no input `{}`", input.name.value);
                     problems.error("manifest::missing_input", input.name.span, "", message);
                 }
-                content.map(|content| Shape::of(content, &source.value))
+                content.map(|content| Shape::of(Pinned { content, kind: None }, &source.value))
             }
         }
     }
@@ -48,8 +48,8 @@ impl<'a> Ground<'a> {
     pub(super) fn content(&self, input: &InputEntry, problems: &mut Problems) -> Option<Content> {
         let Self::Project { planner, .. } = self else { return self.recorded(input) };
         let source = input.source.as_ref()?;
-        if let Some(content) = self.pinned(&source.value) {
-            return Some(content);
+        if let Some(pinned) = self.pinned(&source.value) {
+            return Some(pinned.content);
         }
         let Some(path) = self.place(&source.value) else {
             let message =
@@ -88,7 +88,7 @@ impl<'a> Ground<'a> {
     }
 
     /// The pinned bytes of an input that is not here.
-    fn pinned(&self, source: &Source) -> Option<Content> {
+    fn pinned(&self, source: &Source) -> Option<Pinned> {
         let Self::Project { root, planner } = self else { return None };
         let is_here = match source {
             Source::File(path) => root.path(Path::new(path)).symlink_metadata().is_ok(),

@@ -56,13 +56,23 @@ pub struct Planner<'a> {
     pub project: &'a Path,
     /// Where a source outside of the project lies on this machine; `None` when it was not fetched.
     pub fetched: &'a dyn Fn(&Source) -> Option<PathBuf>,
-    /// The digest of an input that is not here, where somebody has pinned it. Asked only for such inputs.
-    pub pinned: &'a dyn Fn(&Source) -> Option<Content>,
+    /// The bytes of an input that is not here, where somebody has pinned them or the store has them. Asked only for such
+    /// inputs.
+    pub pinned: &'a dyn Fn(&Source) -> Option<Pinned>,
     /// The digest of the file or folder at a path, relative to the project or absolute. Called last, once nothing else is
     /// wrong.
     pub digest: &'a dyn Fn(&Path) -> io::Result<Content>,
     /// Where variables and programs are found that stages ask for.
     pub machine: &'a dyn Machine,
+}
+
+/// Bytes that are known by digest alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pinned {
+    /// Their digest.
+    pub content: Content,
+    /// What they are, of an output of a recorded stage.
+    pub kind: Option<ArtifactKind>,
 }
 
 impl Planner<'_> {

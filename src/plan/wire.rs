@@ -156,6 +156,8 @@ impl<'m> Wiring<'m> {
                     Shape::Folder => accepted(port, ArtifactKind::is_folder),
                     Shape::ModelFile => accepted(port, |kind| kind == ArtifactKind::Model)
                         .or_else(|| accepted(port, |kind| kind == ArtifactKind::File)),
+                    Shape::Artifact(stored) => accepted(port, |kind| kind == stored),
+                    Shape::Stored { is_folder } => accepted(port, |kind| kind.is_folder() == is_folder),
                     Shape::Unknown => accepted(port, |kind| kind.is_folder() || kind == ArtifactKind::File),
                 };
                 if kind.is_none() {

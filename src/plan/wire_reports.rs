@@ -82,9 +82,10 @@ impl Wiring<'_> {
         problems: &mut Problems,
     ) {
         let found = match shape {
-            Shape::File => "file",
+            Shape::File | Shape::Stored { is_folder: false } => "file",
             Shape::ModelFile => "model file",
-            Shape::Folder => "folder",
+            Shape::Folder | Shape::Stored { is_folder: true } => "folder",
+            Shape::Artifact(kind) => kind.name(),
             Shape::Unknown => "source",
         };
         problems.add(|source| {

@@ -2,6 +2,7 @@
 //! to them; whoever calls decides where the text goes.
 
 pub mod diagnostics;
+pub mod diff;
 pub mod graph;
 pub mod json_lines;
 pub mod table;

@@ -56,6 +56,7 @@
 //! but its own temporary files and, when asked, its trash.
 
 mod archive;
+mod baseline;
 mod blob;
 mod check;
 mod claim;
@@ -85,6 +86,7 @@ mod verify;
 mod walk;
 
 pub use archive::{Checks, Exported, Imported, Shipment};
+pub use baseline::Baseline;
 pub use check::Defect;
 pub use claim::{Claim, Holder};
 pub use error::{Damage, StoreError};

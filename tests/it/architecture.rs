@@ -45,6 +45,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["manifest"]),
     ("petgraph", &["plan"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("landlock", &["command"]),
     ("zip", &["sources"]),
     ("sha1", &["sources"]),

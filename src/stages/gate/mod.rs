@@ -10,6 +10,7 @@ mod seeds;
 mod settings;
 mod table;
 mod verdict;
+mod verify;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ pub use table::{TableRow, table};
 pub use verdict::{
     Check, Comparison, GateVerdict, Pairs, Reason, Responsible, SeedCheck, Seeds, ShownExample, VerdictError,
 };
+pub use verify::{VerifyError, recompute};
 
 use crate::artifact::{Arity, ArtifactKind, InputPort, OutputPort, Projection, Verdict};
 use crate::cell::Cell;
