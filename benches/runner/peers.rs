@@ -75,7 +75,8 @@ impl Peer for Pipe {
             };
             let needs: Vec<String> = step.needs.iter().map(from).collect();
             let scale = if step.is_scaled { "${params.scale}" } else { "" };
-            let shell = shell(step, work, "$0", "\"$@\"", "out");
+            // Its name stands in the command, as it does for the peers; else equal stages would be one action, run once.
+            let shell = format!(": {}; {}", step.name, shell(step, work, "$0", "\"$@\"", "out"));
             let _ = writeln!(
                 text,
                 "  {}: {{ run: [sh, -c, '{shell}', \"s{scale}\", \"{{in.all}}\"], in: {{ all: [{}] }}, out: {{ out: file }}, tools: [cat] }}",
