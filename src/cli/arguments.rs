@@ -9,82 +9,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 
 use crate::cli::cache::CacheVerb;
-use crate::cli::completions;
+use crate::cli::{completions, examples};
 use crate::device::Backend;
-
-const EXAMPLES: &str = "\
-Examples:
-  pipe run pipelines/quickstart.yaml              run what changed, then say the verdict
-  pipe run pipelines/quickstart.yaml -p epochs=3  the same with another value of a param
-  pipe plan pipelines/quickstart.yaml             what would run, and why
-  pipe why pipelines/quickstart.yaml train        why this stage would run
-  pipe check --frozen pipelines/*.yaml            in CI: is what is committed what was run?
-  pipe reproduce 5fe0ab91                         do an experiment again and compare every byte
-
-Exit codes:
-  0 ok   1 a stage failed   2 usage or manifest error   3 gate failed   4 gate inconclusive
-  5 store corrupt   6 diverged   7 lock or plan out of date   130 interrupted";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  pipe run pipelines/quickstart.yaml                     what changed
-  pipe run pipelines/quickstart.yaml eval                `eval` and what it needs
-  pipe run pipelines/quickstart.yaml --downstream train  `train`, all that reads from it, and what these need
-  pipe run pipelines/quickstart.yaml --only train        `train` alone: what it reads has to be stored
-  pipe run pipelines/quickstart.yaml --from train        everything, but nothing before `train` may run
-  pipe run pipelines/quickstart.yaml --force train       `train` even if it is stored
-  pipe run pipelines/quickstart.yaml eval --force        the targets, here `eval`, even if they are stored
-  pipe run pipelines/quickstart.yaml --dry-run           what would run: exit code 7 when anything would";
-
-const WHY_EXAMPLES: &str = "\
-Examples:
-  pipe why pipelines/quickstart.yaml eval               down to what changed in the first place, with file and line
-  pipe why pipelines/quickstart.yaml eval -p epochs=3   the same for another value of a param
-  pipe why pipelines/quickstart.yaml train --hit        which run made the stored result, when, and what that took";
-
-const DIFF_EXAMPLES: &str = "\
-Examples:
-  pipe runs                       lists the experiments
-  pipe diff 5fe0ab91 80c6c65f     what differs, the first on the left
-  pipe diff 5fe0 80c6 | grep metric
-  pipe diff --json 5fe0 80c6      one document, for programs";
-
-const LOGS_EXAMPLES: &str = "\
-Examples:
-  pipe logs                            the latest run
-  pipe logs 20261123-101530 train      what one stage of a run told
-  pipe logs --json 5fe0ab91            the events as they were written, one a line";
-
-const BASELINE_EXAMPLES: &str = "\
-Examples:
-  pipe baseline set 5fe0ab91 in-production
-then, in a manifest:
-  inputs: { before: experiment:in-production#eval.report }
-  stages:
-    gate: { in: { reports: eval.report, baseline: before }, with: { rules: [{ metric: exact, max_drop: 0.02 }] } }
-The name is looked up when the manifest is planned; the bytes that it stands for are in the key and in the lock.";
-
-const GATE_EXAMPLES: &str = "\
-Examples:
-  pipe gate verify pipelines/quickstart.yaml
-  pipe gate verify 5fe0ab91
-  pipe gate verify in-production      a baseline";
-
-const COMPLETION_EXAMPLES: &str = "\
-Examples:
-  bash   echo 'source <(pipe completions bash)' >> ~/.bashrc
-  zsh    echo 'source <(pipe completions zsh)' >> ~/.zshrc
-  fish   pipe completions fish > ~/.config/fish/completions/pipe.fish";
-
-const MAN_EXAMPLES: &str = "\
-Examples:
-  pipe man | man -l -
-  pipe man cache gc | man -l -
-  pipe man --folder ~/.local/share/man/man1";
 
 /// A declarative pipeline runner for fine-tuning language models.
 #[derive(Debug, Parser)]
-#[command(name = "pipe", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "pipe", version, about, after_help = examples::PIPE, arg_required_else_help = true)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -187,7 +117,7 @@ pub struct ManifestArguments {
 
 /// `pipe run`.
 #[derive(Debug, Args)]
-#[command(after_help = RUN_EXAMPLES)]
+#[command(after_help = examples::RUN)]
 pub struct RunArguments {
     /// The manifest and its overrides.
     #[command(flatten)]
@@ -267,7 +197,7 @@ pub struct CheckArguments {
 
 /// `pipe why`.
 #[derive(Debug, Args)]
-#[command(after_help = WHY_EXAMPLES)]
+#[command(after_help = examples::WHY)]
 pub struct WhyArguments {
     /// The manifest.
     #[arg(add = ArgValueCompleter::new(completions::manifests()))]
@@ -323,7 +253,7 @@ pub struct ShowArguments {
 
 /// `pipe diff`.
 #[derive(Debug, Args)]
-#[command(after_help = DIFF_EXAMPLES)]
+#[command(after_help = examples::DIFF)]
 pub struct DiffArguments {
     /// The first experiment: any prefix of its id that is unique, or the name of a baseline.
     #[arg(value_name = "A", add = ArgValueCompleter::new(completions::experiments))]
@@ -335,7 +265,7 @@ pub struct DiffArguments {
 
 /// `pipe logs`.
 #[derive(Debug, Args)]
-#[command(after_help = LOGS_EXAMPLES)]
+#[command(after_help = examples::LOGS)]
 pub struct LogsArguments {
     /// The run, or the experiment that it was [default: the latest run]. Any prefix of the id that is unique.
     #[arg(add = ArgValueCompleter::new(completions::runs))]
@@ -364,7 +294,7 @@ pub struct BaselineArguments {
 #[derive(Debug, Clone, Subcommand)]
 pub enum BaselineVerb {
     /// Call an experiment by a name, in place of the one that had it.
-    #[command(after_help = BASELINE_EXAMPLES)]
+    #[command(after_help = examples::BASELINE)]
     Set {
         /// The experiment: any prefix of its id that is unique.
         #[arg(add = ArgValueCompleter::new(completions::experiments))]
@@ -395,7 +325,7 @@ pub struct GateArguments {
 pub enum GateVerb {
     /// Work verdicts out again from the stored results of each example, and compare them with the recorded ones: exit code
     /// 6 when they differ, else that of the verdict.
-    #[command(after_help = GATE_EXAMPLES)]
+    #[command(after_help = examples::GATE)]
     Verify {
         /// A manifest, whose gates must be stored as it stands; or an experiment, by a prefix of its id or a baseline's name.
         #[arg(value_name = "MANIFEST|EXPERIMENT")]
@@ -443,7 +373,7 @@ pub struct CacheArguments {
 
 /// `pipe completions`.
 #[derive(Debug, Args)]
-#[command(after_help = COMPLETION_EXAMPLES)]
+#[command(after_help = examples::COMPLETION)]
 pub struct CompletionsArguments {
     /// The shell: bash, zsh, fish, elvish or powershell.
     pub shell: String,
@@ -451,7 +381,7 @@ pub struct CompletionsArguments {
 
 /// `pipe man`.
 #[derive(Debug, Args)]
-#[command(after_help = MAN_EXAMPLES)]
+#[command(after_help = examples::MAN)]
 pub struct ManArguments {
     /// The page of this verb: `run`, `cache gc` [default: that of `pipe`].
     pub verb: Vec<String>,

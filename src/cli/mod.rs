@@ -9,6 +9,7 @@ mod completions;
 mod console;
 mod diff;
 mod doctor;
+mod examples;
 mod exit;
 mod frozen;
 mod gate;

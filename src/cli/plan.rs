@@ -78,10 +78,14 @@ fn row(stage: &PreviewedStage) -> Vec<String> {
     }
 }
 
-/// The stage's own reasons; where they are about something before it, what in the end is behind them.
+/// The stage's reasons; where all of them are about something before it, what in the end is behind them.
 fn why(stage: &PreviewedStage, reasons: &[Reason]) -> String {
     let own: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     let elsewhere: Vec<&Cause> = stage.causes.iter().filter(|cause| cause.stage != stage.name).collect();
+    let is_derived = |reason: &Reason| matches!(reason, Reason::UpstreamRuns { .. } | Reason::InputChanged { .. });
+    if !reasons.iter().all(is_derived) {
+        return own.join("; ");
+    }
     let is_told =
         |cause: &&Cause| reasons.iter().any(|reason| *reason == Reason::UpstreamRuns { stage: cause.stage.clone() });
     match elsewhere.as_slice() {

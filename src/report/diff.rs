@@ -131,7 +131,7 @@ fn score(score: &Score) -> String {
 
 fn difference(old: Option<f64>, new: Option<f64>) -> String {
     old.zip(new).map_or_else(String::new, |(old, new)| {
-        let sign = if new >= old { "+" } else { "" };
+        let sign = if new > old { "+" } else { "" };
         format!("{sign}{}", units::number(new - old))
     })
 }
@@ -143,5 +143,7 @@ fn time(change: &Change<f64>) -> Vec<String> {
 }
 
 fn percent(old: f64, new: f64) -> String {
-    if old > 0.0 { format!("{:+.0} %", (new / old - 1.0) * 100.0) } else { String::new() }
+    let percent = if old > 0.0 { ((new / old - 1.0) * 100.0).round() } else { return String::new() };
+    // Without a sign where there is nothing to tell.
+    if percent.abs() < 0.5 { "0 %".to_owned() } else { format!("{percent:+.0} %") }
 }
