@@ -12,6 +12,7 @@ use crate::engine::causes::Known;
 use crate::engine::event::{Event, Sink};
 use crate::engine::execute::{Job, JobEnd, execute};
 use crate::engine::history::History;
+use crate::engine::inputs::keep_inputs;
 use crate::engine::key::Action;
 use crate::engine::record::StageRecord;
 use crate::engine::resolve::{Products, Stored, action, look_up_to_use};
@@ -368,26 +369,6 @@ impl<'a> Schedule<'a> {
         });
         names.collect::<Vec<_>>().join(", ")
     }
-}
-
-/// Copies inputs into the store before the first stage reads them. What is there already is not read again.
-///
-/// # Errors
-/// [`EngineError::InputChanged`] when an input is no longer what was planned; the store's.
-pub fn keep_inputs(plan: &Plan, store: &Store) -> Result<(), EngineError> {
-    for input in plan.inputs() {
-        // Before the look, so that what is seen can't be collected afterwards.
-        store.renew(input.content)?;
-        if store.check(input.content)?.is_none() {
-            continue;
-        }
-        // An input that is known by a pinned digest alone is not here to be kept.
-        let kept = input.path.as_deref().map(|path| store.snapshot(path)).transpose()?;
-        if kept != Some(input.content) {
-            return Err(EngineError::InputChanged { input: input.name.to_string() });
-        }
-    }
-    Ok(())
 }
 
 /// A stage knows what it reads by the names of the manifest's inputs; a person looks for the file.
